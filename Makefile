@@ -1,0 +1,40 @@
+# One way to run things; CI calls the same targets as a person does.
+PYTHON ?= python3.11
+PYTHON := $(shell command -v $(PYTHON) || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup fix check test up bench
+
+# What running needs, and what developing needs: each installed once, and again when the pins change.
+$(VENV)/.runtime: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'installing into $(VENV), once; this takes a minute or so'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	@echo 'installing what developing needs into $(VENV)'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,dev]'
+	@touch $@
+
+setup: $(VENV)/.dev  ## install everything that developing needs
+
+fix: $(VENV)/.dev  ## format and mend what can be mended (writes)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check: $(VENV)/.dev  ## format, lint, types, pure unit tests (never writes)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -m unit
+
+test: $(VENV)/.dev  ## everything
+	$(BIN)/python -m pytest
+
+up: $(VENV)/.runtime  ## run the whole pipeline on this machine, in the foreground
+	@exec $(BIN)/tally up
+
+bench: $(VENV)/.dev  ## what the pipeline does here, as ratios to a baseline of the same run
+	$(BIN)/python -m tests.bench

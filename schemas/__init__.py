@@ -1,0 +1,1 @@
+"""The contract that the services share: bytes and values, no I/O."""
