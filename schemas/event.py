@@ -1,0 +1,156 @@
+"""The event: its limits, its identity, its time: one ID, one event, for ever."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from secrets import randbits
+from typing import Annotated, Final
+
+import msgspec
+import orjson
+
+# Each limit stands here once; the error that it causes quotes it.
+MAX_EVENT_ID_CHARS: Final = 512
+MAX_NAME_CHARS: Final = 255  # event_name, external_customer_id, customer_id, source
+MAX_PROPERTIES_BYTES: Final = 64 * 1024
+MAX_PROPERTIES_DEPTH: Final = 32
+MAX_BULK_EVENTS: Final = 10_000
+MAX_BODY_BYTES: Final = 32 * 1024 * 1024  # decoded
+
+EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_EVENT_ID_CHARS)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_CHARS)]
+OptionalName = Annotated[str, msgspec.Meta(max_length=MAX_NAME_CHARS)]
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """An event as the log and the tables hold it: complete, checked, in one form.
+
+    ``timestamp`` is what `format_timestamp` gives, ``properties`` the JSON object as it was sent.
+    An optional text that was not sent is "".
+    """
+
+    tenant: str
+    event_id: str
+    event_name: str
+    external_customer_id: str
+    customer_id: str
+    source: str
+    timestamp: str
+    properties: msgspec.Raw
+
+
+class InvalidEvent(ValueError):  # noqa: N818 (the name tells what it is, as HTTP's do)
+    """A field of an event breaks a limit; ``field`` names it, the text says which limit."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+
+
+def identity_key(tenant: str, event_id: str) -> bytes:
+    """Give the bytes that stand for one event ID of one tenant: the record's key in the log.
+
+    A tenant's name holds no NUL, so no two pairs share a key. Raises UnicodeEncodeError for a
+    lone surrogate, which no JSON decoder of ours lets in.
+    """
+    return f"{tenant}\0{event_id}".encode()
+
+
+_TWO_LITTLE_ENDIAN_U64 = struct.Struct("<QQ")
+
+
+def identity_hash(key: bytes) -> tuple[int, int]:
+    """Give ``(h1, h2)``, the halves of BLAKE2b-128 of an `identity_key`, as ``event_ids`` has them.
+
+    A disk format: a change of it orphans every entry written before.
+    """
+    digest = hashlib.blake2b(key, digest_size=16).digest()
+    return _TWO_LITTLE_ENDIAN_U64.unpack(digest)
+
+
+def new_event_id() -> str:
+    """Make a UUIDv7 (RFC 9562): milliseconds first, so that IDs made later sort later."""
+    ms = time.time_ns() // 1_000_000
+    value = (ms << 80) | (0x7 << 76) | (randbits(12) << 64) | (0b10 << 62) | randbits(62)
+    return str(uuid.UUID(int=value))
+
+
+# Python itself takes any character between date and time, and does not look behind a NUL.
+_ISO_8601 = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d(?::?\d\d)?)?)?",
+    re.ASCII,
+)
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Read an ISO 8601 time with an offset, as UTC; digits beyond microseconds are cut.
+
+    Raises ValueError, with a text for the sender, for anything else.
+    """
+    upper = text.upper()
+    try:
+        if _ISO_8601.fullmatch(upper) is None:
+            raise ValueError
+        moment = datetime.fromisoformat(upper)
+    except ValueError:
+        message = f"{text[:64]!r} is not a time in ISO 8601, such as 2024-03-20T15:04:05Z"
+        raise ValueError(message) from None
+    if moment.tzinfo is None:
+        raise ValueError(f"{text[:64]!r} has no offset; end it in Z or in one such as +02:00")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text[:64]!r} is out of range") from None
+
+
+def format_timestamp(moment: datetime) -> str:
+    """Write a UTC time as the log holds it: always ``YYYY-MM-DDTHH:MM:SS.ffffffZ``."""
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def check_age(moment: datetime, now: datetime, *, past: timedelta, future: timedelta) -> None:
+    """Raise ValueError if ``moment`` is further from ``now`` than allowed: it would cost the
+    tables a partition a day.
+    """
+    if moment < now - past:
+        raise ValueError(f"{moment:%Y-%m-%dT%H:%M:%SZ} is more than {past.days} days back")
+    if moment > now + future:
+        raise ValueError(f"{moment:%Y-%m-%dT%H:%M:%SZ} is more than {future.days} day(s) ahead")
+
+
+# A number may overflow a double only with an exponent of three digits or with 300 digits.
+_PERHAPS_NOT_A_DOUBLE = re.compile(rb"[0-9.][eE]\+?0*[1-9][0-9]{2}|(?<![0-9])[0-9]{300}")
+
+
+def check_properties(raw: bytes) -> None:
+    """Raise ValueError unless ``raw``, well-formed JSON already, is an object within the limits.
+
+    Nothing is decoded unless a cheap look at the bytes says that it could break a limit.
+    """
+    if raw[:1] != b"{":
+        raise ValueError("must be a JSON object")
+    if len(raw) > MAX_PROPERTIES_BYTES:
+        raise ValueError(f"is {len(raw)} bytes long, at most {MAX_PROPERTIES_BYTES} are allowed")
+    if raw.count(b"{") + raw.count(b"[") > MAX_PROPERTIES_DEPTH:
+        _check_depth(raw)
+    if _PERHAPS_NOT_A_DOUBLE.search(raw) or rb"\u" in raw:
+        try:
+            orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            raise ValueError(f"can't be kept: {error.msg}") from None
+
+
+def _check_depth(raw: bytes) -> None:
+    depth = 0
+    for token in re.finditer(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', raw, re.DOTALL):
+        if token.group() in (b"{", b"["):
+            depth += 1
+            if depth > MAX_PROPERTIES_DEPTH:
+                raise ValueError(f"is nested deeper than {MAX_PROPERTIES_DEPTH} levels")
+        elif token.group() in (b"}", b"]"):
+            depth -= 1

@@ -1,0 +1,115 @@
+"""The record in the log: topics, headers, the value's form, and the version that orders sends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from schemas.event import (
+    Event,
+    EventId,
+    Name,
+    OptionalName,
+    check_properties,
+    format_timestamp,
+    identity_key,
+    parse_timestamp,
+)
+
+EVENTS_TOPIC: Final = "tally.events"
+DEAD_LETTERS_TOPIC: Final = "tally.dead-letters"
+KEYS_TOPIC: Final = "tally.keys"  # compacted; see schemas.keys
+CONSUMER_GROUP: Final = "tally"
+
+# Says that Tally's gateway wrote the value, so that the consumer need not check it again.
+FORMAT_HEADER: Final = "tally-format"
+FORMAT: Final = b"1"
+DIALECT_HEADER: Final = "tally-dialect"
+
+
+class Record(NamedTuple):
+    """What the gateway appends. ``key`` is an `identity_key`; it decides the partition."""
+
+    key: bytes
+    value: bytes
+    headers: Mapping[str, bytes]
+
+    @property
+    def size_bytes(self) -> int:
+        """What it counts for in limits on memory."""
+        return len(self.key) + len(self.value)
+
+
+class LogRecord(NamedTuple):
+    """What the consumer reads. ``append_ms`` is the log's own clock, never a producer's."""
+
+    partition: int
+    offset: int
+    append_ms: int
+    key: bytes
+    value: bytes
+    headers: Mapping[str, bytes]
+
+
+class EventHead(msgspec.Struct, gc=False):
+    """The fields of a value that resolving needs; the rest of the bytes is never decoded."""
+
+    external_customer_id: str
+    timestamp: str
+
+
+_encoder = msgspec.json.Encoder()
+_head = msgspec.json.Decoder(EventHead)
+
+
+class _StrictEvent(Event, frozen=True, gc=False, forbid_unknown_fields=True):
+    """An event from a producer that did not say it was our gateway."""
+
+    event_id: EventId
+    event_name: Name
+    external_customer_id: Name
+    customer_id: OptionalName
+    source: OptionalName
+
+
+_strict = msgspec.json.Decoder(_StrictEvent)
+
+
+def encode(event: Event, headers: Mapping[str, bytes]) -> Record:
+    """Make the record of an event. The value is one JSON object, ready to be a table's row."""
+    return Record(identity_key(event.tenant, event.event_id), _encoder.encode(event), headers)
+
+
+def decode_head(value: bytes) -> EventHead:
+    """Read what resolving needs of a value with our format header. Raises msgspec.MsgspecError."""
+    return _head.decode(value)
+
+
+def decode_unknown(value: bytes) -> Event:
+    """Read a value without our format header, as carefully as the gateway reads a request, and
+    give it in our own form. Raises ValueError or RecursionError; the text says what is wrong.
+    """
+    value.decode()
+    event = _strict.decode(value)
+    check_properties(bytes(event.properties))
+    moment = parse_timestamp(event.timestamp)
+    return msgspec.structs.replace(event, timestamp=format_timestamp(moment))
+
+
+_APPEND_MS_SHIFT = 20
+
+
+def next_version(previous: int, append_ms: int) -> int:
+    """Give the version of a partition's next record: a hybrid logical clock.
+
+    Greater than ``previous``, and never behind the log's clock, so that it outlives a change of
+    the partition count and a clock that steps back. Fits a UInt64 until the year 2500.
+    """
+    return max(previous + 1, append_ms << _APPEND_MS_SHIFT)
+
+
+def append_ms_of(version: int) -> int:
+    """Give the append time a version was made from, in milliseconds since 1970."""
+    return version >> _APPEND_MS_SHIFT
