@@ -1,0 +1,1 @@
+"""The gateway: takes events over HTTP and answers once the log holds them."""
