@@ -1,0 +1,50 @@
+"""Where a partition goes on, and the clock that travels with it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from schemas.record import LogRecord, next_version
+
+
+class Position(NamedTuple):
+    """The next offset to read of a partition, and the last version given to a record of it.
+
+    The version is committed with the offset, so that a replay gives each record the version it
+    had (ARCHITECTURE.md, "Resolving by event ID").
+    """
+
+    next_offset: int
+    version: int
+
+    def metadata(self) -> str:
+        """Write what the offset commit can't hold itself."""
+        return f"v={self.version}"
+
+    @classmethod
+    def from_commit(cls, next_offset: int, metadata: str) -> Position:
+        """Read a commit. Raises ValueError for metadata that this consumer did not write."""
+        name, _, version = metadata.partition("=")
+        if name != "v" or not version.isdecimal():
+            raise ValueError(f"the offset commit's metadata {metadata!r} is not v=VERSION")
+        return cls(next_offset, int(version))
+
+
+class Versions:
+    """Gives every record its version, in the order of its partition."""
+
+    def __init__(self, positions: Mapping[int, Position]) -> None:
+        self._positions = dict(positions)
+
+    def stamp(self, record: LogRecord) -> int:
+        """Give the record's version and step past it."""
+        position = self._positions.get(record.partition)
+        previous = 0 if position is None else position.version
+        version = next_version(previous, record.append_ms)
+        self._positions[record.partition] = Position(record.offset + 1, version)
+        return version
+
+    def position(self, partition: int) -> Position:
+        """Where the partition stands after the records stamped so far."""
+        return self._positions[partition]
