@@ -1,0 +1,1 @@
+"""The query service: exact, filtered, paginated reads of what the consumer stored."""
