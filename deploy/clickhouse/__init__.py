@@ -1,0 +1,1 @@
+"""ClickHouse as Tally needs it: numbered SQL, and what applies it."""
