@@ -1,0 +1,1 @@
+"""The consumer process of the embedded stack."""
