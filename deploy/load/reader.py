@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 CHUNK_BYTES: Final = 1024 * 1024
+_READ_BYTES: Final = 64 * 1024  # progress is told by what was read, so not too much at once
 MAX_LINE_BYTES: Final = 1024 * 1024  # an event's properties are at most 64 KiB
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -31,7 +32,7 @@ class ByteSource:
         self.position = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        while chunk := os.read(self._fd, CHUNK_BYTES):
+        while chunk := os.read(self._fd, _READ_BYTES):
             self.position += len(chunk)
             yield chunk
 
