@@ -168,6 +168,8 @@ def _decode(body: bytes, decode: Callable[[bytes], T]) -> T:
 
 _PATH = re.compile(r"(.*) - at `\$\.?(.*)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_EMPTY = "Expected `str` of length >= 1"
+_TOO_LONG = re.compile(r"Expected `str` of length <= (\d+)")
 _MISSING = re.compile(r"Object missing required field `(.*)`")
 
 
@@ -179,4 +181,6 @@ def _field_and_reason(error: msgspec.ValidationError) -> tuple[str, str]:
     for pattern, reason in ((_MISSING, "is required"), (_UNKNOWN, "is no field of an event")):
         if named := pattern.fullmatch(text):
             return ".".join(filter(None, (path, named[1]))), reason
-    return path, text
+    if text == _EMPTY:
+        return path, "must not be empty"
+    return path, _TOO_LONG.sub(r"must be at most \1 characters long", text)

@@ -70,11 +70,11 @@ def test_the_answers_values_are_text() -> None:
 @pytest.mark.parametrize(
     ("change", "field", "why"),
     [
-        ({"event_name": ""}, "event_name", "length >= 1"),
-        ({"event_name": "n" * 256}, "event_name", "255"),
+        ({"event_name": ""}, "event_name", "must not be empty"),
+        ({"event_name": "n" * 256}, "event_name", "at most 255 characters"),
         ({"event_name": None}, "event_name", "str"),
         ({"external_customer_id": 7}, "external_customer_id", "str"),
-        ({"event_id": ""}, "event_id", "length >= 1"),
+        ({"event_id": ""}, "event_id", "must not be empty"),
         ({"event_id": "x" * 513}, "event_id", "512"),
         ({"source": "s" * 256}, "source", "255"),
         ({"timestamp": "2026-11-22T12:00:00"}, "timestamp", "offset"),
