@@ -165,10 +165,12 @@ class Link:
         """
         assert self._spool is not None, "begin_insert() comes first"
         head, parameters = self._insert
-        sql = b"%b FROM INFILE %b COMPRESSION 'none' %b FORMAT %b" % (
+        # Else a data directory such as tenant=acme would be read as a column's value.
+        settings = head.settings + b"," if head.settings else b"SETTINGS"
+        sql = b"%b FROM INFILE %b COMPRESSION 'none' %b use_hive_partitioning=0 FORMAT %b" % (
             head.sql,
             _literal(self._spool.close()).encode(),
-            head.settings,
+            settings,
             head.format.encode(),
         )
         with self._engine_errors():

@@ -68,6 +68,16 @@ def test_sigterm_lets_running_queries_finish(tmp_path: Path) -> None:
         assert replies[0].text == "7\n"
 
 
+def test_a_directory_that_looks_like_a_column_is_only_a_directory(tmp_path: Path) -> None:
+    """What stands in the data directory's path never gets into a row."""
+    with embedded_clickhouse(tmp_path / "b=9" / "data") as server:
+        send(server.port, "CREATE TABLE t (a UInt8, b String) ENGINE = MergeTree ORDER BY a")
+        for settings in ("", "SETTINGS max_threads=1 "):
+            sql = f'INSERT INTO t (a, b) {settings}FORMAT JSONEachRow\n{{"a":1,"b":"real"}}\n'
+            assert send(server.port, sql).status == 200
+        assert send(server.port, "SELECT DISTINCT b, count() FROM t GROUP BY b").text == "real\t2\n"
+
+
 def test_sigterm_does_not_wait_for_ever(tmp_path: Path) -> None:
     """A query without end is cancelled after the drain, and the process still ends with 0."""
     with embedded_clickhouse(tmp_path / "data") as server:
