@@ -123,8 +123,11 @@ def check_age(moment: datetime, now: datetime, *, past: timedelta, future: timed
         raise ValueError(f"{moment:%Y-%m-%dT%H:%M:%SZ} is more than {future.days} day(s) ahead")
 
 
-# A number may overflow a double only with an exponent of three digits or with 300 digits.
-_PERHAPS_NOT_A_DOUBLE = re.compile(rb"[0-9.][eE]\+?0*[1-9][0-9]{2}|(?<![0-9])[0-9]{300}")
+# A number may overflow a double only with an exponent of three digits, with 300 digits, or with
+# many digits and some exponent.
+_PERHAPS_NOT_A_DOUBLE = re.compile(
+    rb"[0-9.][eE]\+?0*[1-9][0-9]{2}|(?<![0-9])[0-9]{200}(?:[0-9]{100}|[0-9.]*[eE])"
+)
 
 
 def check_properties(raw: bytes) -> None:
