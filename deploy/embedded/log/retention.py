@@ -13,7 +13,7 @@ from deploy.embedded.log.layout import row_id
 _log = logging.getLogger(__name__)
 
 RETENTION_MS: Final = 7 * 24 * 3600 * 1000
-_MAX_ROWS_AT_ONCE: Final = 5_000  # of a partition: an append waits no longer than for these
+_MAX_ROWS_AT_ONCE: Final = 2_000  # an append waits no longer than for these
 
 _OLDEST: Final = "SELECT id, append_ms FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
 _LAST: Final = "SELECT max(id) FROM records WHERE id < ?"
@@ -22,15 +22,16 @@ _LAST: Final = "SELECT max(id) FROM records WHERE id < ?"
 def delete_expired(connection: sqlite3.Connection, directory: Path, now_ms: int) -> bool:
     """Delete a bounded number of expired records; tell whether there may be more of them.
 
-    It reads no further than the first record that has not expired. The newest record of a
+    A partition that has many ends the call: the others' turn comes with the next one. It reads no
+    further than the first record that has not expired. The newest record of a
     partition always stays, since it says what the next offset is. A failure is logged: it costs
     disk, not events.
     """
     try:
-        has_more = False
-        for partition, commit in read_commits(directory).items():
-            has_more |= _delete_of_partition(connection, partition, commit.next_offset, now_ms)
-        return has_more
+        return any(
+            _delete_of_partition(connection, partition, commit.next_offset, now_ms)
+            for partition, commit in read_commits(directory).items()
+        )
     except sqlite3.Error as error:
         _log.warning("could not delete expired records: %s", error)
         return False

@@ -55,13 +55,13 @@ async def test_more_than_one_bite_is_taken_in_several(tmp_path: Path) -> None:
     log = SqliteEventLog(tmp_path, clock_ms=lambda: clock[0])
     source = SqliteSource(tmp_path)
     await source.open()
-    await log.append([record(n, key=KEY) for n in range(12_000)], timeout_s=20)
-    await source.commit({PARTITION: Position(12_000, 1)})
+    await log.append([record(n, key=KEY) for n in range(5_000)], timeout_s=20)
+    await source.commit({PARTITION: Position(5_000, 1)})
     connection = log._writer.connection
     bites = 1
     while delete_expired(connection, tmp_path, 2 * RETENTION_MS):
         bites += 1
     assert bites == 3
-    assert connection.execute("SELECT id & 0xFFFFFFFF FROM records").fetchall() == [(11_999,)]
+    assert connection.execute("SELECT id & 0xFFFFFFFF FROM records").fetchall() == [(4_999,)]
     await source.close()
     await log.close()
