@@ -54,7 +54,7 @@ async def find_status(data: Path) -> Status:
     events = None
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            events = await _count(client.get("CLICKHOUSE_URL", ""))
+            events = await _count(client.get("CLICKHOUSE_URL"))
         parts["clickhouse"] = "ok"
     except TimeoutError:
         parts["clickhouse"] = f"no answer within {_TIMEOUT_S:g} s"
@@ -69,7 +69,9 @@ async def find_status(data: Path) -> Status:
     return Status(parts, lag, events)
 
 
-async def _count(url: str) -> dict[str, int]:
+async def _count(url: str | None) -> dict[str, int]:
+    if not url:
+        raise Unreachable(f"{CLIENT_FILE} names no address; was 'tally up' ever ready here?")
     store = await connect(url, wait_s=0)
     try:
         return await count_events(store)

@@ -103,7 +103,7 @@ def answering(handler: Handler) -> Handler:
         except ApiError as refusal:
             return json_response(refusal.status, refusal.body(), refusal.headers)
         except ConnectionError:
-            raise  # the client went away: nobody is left to answer
+            return web.Response(status=400)  # the client went away: nobody reads this
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
             failure = ApiError(500, "internal_error", "something went wrong on our side")

@@ -35,7 +35,7 @@ def answering(handler: Handler) -> Handler:
         try:
             response = await handler(request)
         except ConnectionError:
-            raise  # the client went away: nobody is left to answer
+            return web.Response(status=400)  # the client went away: nobody reads this
         except Exception as error:
             refusal = _refusal(error, request)
             response = json_response(refusal.status, refusal.body(), refusal.headers)

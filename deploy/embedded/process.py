@@ -97,6 +97,9 @@ class ChildProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 process_group=0,
             )
+        except BaseException:
+            os.close(read_end)
+            raise
         finally:
             os.close(write_end)
         watching = asyncio.create_task(self._watch_ready(read_end))
