@@ -91,8 +91,8 @@ async def insert(
 ) -> web.Response:
     """Stream a body into a table and answer once it is there.
 
-    Leaving early (a cancelled handler, a corrupt body, a row that does not parse) stores nothing
-    of the block that was not full.
+    Leaving before the body's end (a cancelled handler, a corrupt body) stores nothing: the engine
+    sees the data only once all of it is there.
     """
 
     def begin() -> Link:
