@@ -6,14 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from schemas.settings import Variables
+
 # The tables hold hours from 1970 to 2106; half a century each way stays inside.
 _MAX_DAYS = 50 * 365
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The gateway's limits. A request's own limits (sizes, counts) are in `schemas.event`."""
+    """Where the gateway listens, and its limits.
 
+    A request's own limits (sizes, counts) are in `schemas.event`.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8081
     max_bytes_in_flight: int = 256 * 1024 * 1024
     body_timeout_s: float = 30.0  # from a request's head to the end of its body
     append_timeout_s: float = 3.5  # a common client library gives up at 5
@@ -21,22 +28,9 @@ class Settings:
     max_event_ahead: timedelta = timedelta(days=1)
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str]) -> Settings:
-        """Read the variables TALLY_GATEWAY_*. Raises ValueError naming every wrong one."""
-        wrong: list[str] = []
-
-        def number(name: str, default: float, least: float, most: float = 2**62) -> float:
-            text = env.get(name)
-            if text is None:
-                return default
-            try:
-                value = float(text)
-            except ValueError:
-                value = float("nan")
-            if not least <= value <= most:
-                wrong.append(f"{name}={text!r} must be a number from {least:g} to {most:g}")
-            return value
-
+    def read(cls, variables: Variables) -> Settings:
+        """Read the variables TALLY_GATEWAY_*; the mistakes are noted in ``variables``."""
+        number = variables.number
         in_flight = number("TALLY_GATEWAY_MAX_BYTES_IN_FLIGHT", cls.max_bytes_in_flight, 1)
         body_s = number("TALLY_GATEWAY_BODY_TIMEOUT_S", cls.body_timeout_s, 0.1)
         timeout_s = number("TALLY_GATEWAY_APPEND_TIMEOUT_S", cls.append_timeout_s, 0.1)
@@ -44,12 +38,20 @@ class Settings:
         ahead_days = number(
             "TALLY_GATEWAY_MAX_EVENT_AHEAD_DAYS", cls.max_event_ahead.days, 0, _MAX_DAYS
         )
-        if wrong:
-            raise ValueError("; ".join(wrong))
         return cls(
+            host=variables.text("TALLY_GATEWAY_HOST", cls.host),
+            port=variables.whole("TALLY_GATEWAY_PORT", cls.port, 1, 65535),
             max_bytes_in_flight=int(in_flight),
             body_timeout_s=body_s,
             append_timeout_s=timeout_s,
             max_event_age=timedelta(days=age_days),
             max_event_ahead=timedelta(days=ahead_days),
         )
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Read the variables TALLY_GATEWAY_*. Raises ValueError naming every wrong one."""
+        variables = Variables(env)
+        settings = cls.read(variables)
+        variables.check()
+        return settings

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from urllib.parse import urlsplit
+
+from schemas.clickhouse import ClickHouseSettings
+from schemas.settings import Variables
 
 _MAX_WINDOW_DAYS = 100 * 365
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """``clickhouse_url`` is ``http[s]://[user:password@]host[:port][/database]``."""
+    """Where the service listens, how ClickHouse is reached, and what a query may cost."""
 
-    clickhouse_url: str = "http://127.0.0.1:8123"
+    host: str = "127.0.0.1"
+    port: int = 8082
+    clickhouse: ClickHouseSettings = field(default_factory=ClickHouseSettings)
     connect_timeout_s: float = 3.0
     # What one query may cost; ClickHouse itself stops one that takes more.
     query_timeout_s: float = 30.0
@@ -23,50 +27,32 @@ class Settings:
     default_window: timedelta = timedelta(days=7)
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str]) -> Settings:
-        """Read the variables TALLY_CLICKHOUSE_URL and TALLY_QUERY_*. Raises ValueError naming
-        every wrong one.
-        """
-        wrong: list[str] = []
-
-        def number(name: str, default: float, least: float) -> float:
-            text = env.get(name)
-            if text is None:
-                return default
-            try:
-                value = float(text)
-            except ValueError:
-                value = float("nan")
-            if not least <= value <= 2**62:
-                wrong.append(f"{name}={text!r} must be a number of at least {least:g}")
-            return value
-
-        url = env.get("TALLY_CLICKHOUSE_URL", cls.clickhouse_url)
-        if not _is_http_url(url):  # never repeated in the error: it may hold a password
-            wrong.append(
-                "TALLY_CLICKHOUSE_URL must look like "
-                "http[s]://[user:password@]host[:port][/database]"
-            )
+    def read(cls, variables: Variables) -> Settings:
+        """Read TALLY_CLICKHOUSE_* and TALLY_QUERY_*; the mistakes are noted in ``variables``."""
+        number = variables.number
+        clickhouse = ClickHouseSettings.read(variables)
         connect_s = number("TALLY_QUERY_CONNECT_TIMEOUT_S", cls.connect_timeout_s, 0.1)
         timeout_s = number("TALLY_QUERY_TIMEOUT_S", cls.query_timeout_s, 1)
         memory = number("TALLY_QUERY_MAX_MEMORY_BYTES", cls.query_max_memory_bytes, 1024**2)
-        window_days = number("TALLY_QUERY_DEFAULT_WINDOW_DAYS", cls.default_window.days, 1 / 24)
-        if window_days > _MAX_WINDOW_DAYS:
-            wrong.append(f"TALLY_QUERY_DEFAULT_WINDOW_DAYS must be at most {_MAX_WINDOW_DAYS}")
-        if wrong:
-            raise ValueError("; ".join(wrong))
+        window_days = number(
+            "TALLY_QUERY_DEFAULT_WINDOW_DAYS", cls.default_window.days, 1 / 24, _MAX_WINDOW_DAYS
+        )
         return cls(
-            clickhouse_url=url,
+            host=variables.text("TALLY_QUERY_HOST", cls.host),
+            port=variables.whole("TALLY_QUERY_PORT", cls.port, 1, 65535),
+            clickhouse=clickhouse,
             connect_timeout_s=connect_s,
             query_timeout_s=timeout_s,
             query_max_memory_bytes=int(memory),
             default_window=timedelta(days=window_days),
         )
 
-
-def _is_http_url(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:  # a port that is no number
-        return False
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Read the variables TALLY_CLICKHOUSE_* and TALLY_QUERY_*. Raises ValueError naming
+        every wrong one.
+        """
+        variables = Variables(env)
+        settings = cls.read(variables)
+        variables.check()
+        return settings

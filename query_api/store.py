@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Any, Final, TypeVar
-from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
 import msgspec
@@ -131,16 +130,10 @@ class ClickHouseStore:
             self._client = attempt.result()
 
     async def _connect(self) -> AsyncClient:
-        url = urlsplit(self._settings.clickhouse_url)
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
                 client: AsyncClient = await clickhouse_connect.get_async_client(
-                    interface=url.scheme,
-                    host=url.hostname,
-                    port=url.port or (8443 if url.scheme == "https" else 8123),
-                    username=unquote(url.username or "default"),
-                    password=unquote(url.password or ""),
-                    database=unquote(url.path.strip("/")) or None,
+                    **self._settings.clickhouse.client_options(),
                     connect_timeout=self._settings.connect_timeout_s,
                     send_receive_timeout=self._settings.query_timeout_s + 2 * _GRACE_S,
                     autogenerate_session_id=False,

@@ -6,11 +6,17 @@ import pytest
 
 from consumer.batch import Batch
 from consumer.settings import Settings
+from schemas.clickhouse import ClickHouseSettings
 from schemas.record import LogRecord
 
 pytestmark = pytest.mark.unit
 
-SETTINGS = Settings(clickhouse_url="", max_batch_rows=3, max_batch_bytes=100, max_batch_age_ms=500)
+SETTINGS = Settings(
+    clickhouse=ClickHouseSettings(url=""),
+    max_batch_rows=3,
+    max_batch_bytes=100,
+    max_batch_age_ms=500,
+)
 
 
 def record(size_bytes: int = 1) -> LogRecord:

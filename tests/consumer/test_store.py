@@ -8,6 +8,7 @@ import pytest
 
 from consumer.errors import Refused, Unavailable
 from consumer.store import ClickHouseStore
+from schemas.clickhouse import ClickHouseSettings
 from schemas.event import identity_hash
 from schemas.tables import EventIdEntry, EventKey
 from tests.consumer.events import read, record, row
@@ -16,7 +17,7 @@ from tests.support.clickhouse import ClickHouse, free_port
 
 @pytest.fixture
 async def store(engine: ClickHouse) -> AsyncIterator[ClickHouseStore]:
-    opened = ClickHouseStore(engine.url)
+    opened = ClickHouseStore(ClickHouseSettings(url=engine.url))
     yield opened
     await opened.close()
 
@@ -63,7 +64,7 @@ async def test_an_insert_of_many_days_is_one_insert(
 
 async def test_nobody_there_is_unavailable() -> None:
     """A refused connection is worth another try."""
-    store = ClickHouseStore(f"http://127.0.0.1:{free_port()}")
+    store = ClickHouseStore(ClickHouseSettings(url=f"http://127.0.0.1:{free_port()}"))
     with pytest.raises(Unavailable, match="ClickHouse"):
         await store.look_up({(1, 2)})
     await store.close()

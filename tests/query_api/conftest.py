@@ -17,6 +17,7 @@ from aiohttp import web
 from query_api.app import QueryService, application
 from query_api.settings import Settings
 from query_api.store import ClickHouseStore
+from schemas.clickhouse import ClickHouseSettings
 from schemas.keys import KeyRing, make_key
 from tests.query_api.rows import Table
 from tests.support.clickhouse import ClickHouse
@@ -118,7 +119,7 @@ class Api:
 
 @pytest.fixture
 def settings(clickhouse: ClickHouse) -> Settings:
-    return Settings(clickhouse_url=clickhouse.url)
+    return Settings(clickhouse=ClickHouseSettings(url=clickhouse.url))
 
 
 @pytest_asyncio.fixture

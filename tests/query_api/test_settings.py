@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from query_api.settings import Settings
+from schemas.clickhouse import ClickHouseSettings
 
 pytestmark = pytest.mark.unit
 
@@ -27,7 +28,7 @@ def test_reads_each_variable() -> None:
         }
     )
     assert settings == Settings(
-        clickhouse_url="https://reader:secret@ch:8443/tally",
+        clickhouse=ClickHouseSettings(url="https://reader:secret@ch:8443/tally"),
         connect_timeout_s=1.5,
         query_timeout_s=10,
         query_max_memory_bytes=2_000_000_000,

@@ -18,6 +18,7 @@ from query_api.errors import QueryTooCostly, StoreUnavailable
 from query_api.plan import Statement
 from query_api.settings import Settings
 from query_api.store import ClickHouseStore
+from schemas.clickhouse import ClickHouseSettings
 from tests.query_api.conftest import create_tables, serving
 from tests.query_api.rows import NOON, Row, Table, at, text
 from tests.support.clickhouse import ClickHouse, EmbeddedClickHouse, embedded_clickhouse, free_port
@@ -29,7 +30,7 @@ SLOW = Statement(
 
 @asynccontextmanager
 async def a_store(url: str, **settings: Any) -> AsyncIterator[ClickHouseStore]:
-    store = ClickHouseStore(Settings(clickhouse_url=url, **settings))
+    store = ClickHouseStore(Settings(clickhouse=ClickHouseSettings(url=url), **settings))
     try:
         yield store
     finally:
@@ -49,7 +50,7 @@ async def test_the_service_outlives_clickhouse(own_clickhouse: EmbeddedClickHous
     """
     window = {"start_time": text(at(-1)), "end_time": text(at(1))}
     own_clickhouse.stop()
-    async with serving(Settings(clickhouse_url=own_clickhouse.url)) as api:
+    async with serving(Settings(clickhouse=ClickHouseSettings(url=own_clickhouse.url))) as api:
 
         async def is_unavailable() -> None:
             for answer in (
@@ -146,7 +147,9 @@ async def test_a_costly_list_is_refused_with_advice(
 ) -> None:
     """The client hears a 4xx that says what to narrow."""
     table.insert(*(Row(tenant, f"e{i}", properties=f'{{"k":{i}}}') for i in range(3000)))
-    settings = Settings(clickhouse_url=clickhouse.url, query_max_memory_bytes=1000)
+    settings = Settings(
+        clickhouse=ClickHouseSettings(url=clickhouse.url), query_max_memory_bytes=1000
+    )
     async with serving(settings) as api:
         answer = await api.post(tenant, start_time=text(at(-1)), end_time=text(at(1)))
         assert answer.status == 422
