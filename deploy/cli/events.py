@@ -1,4 +1,4 @@
-"""The `tally` command. Each command's work is a module of its own, imported when it is called."""
+"""`tally send` and `tally load`."""
 
 from __future__ import annotations
 
@@ -6,34 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-app = typer.Typer(
-    help="Usage events: send them, load them, run the pipeline.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    # A traceback with local variables would show API keys.
-    pretty_exceptions_enable=False,
-)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"tally {version('tally-events')}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool,
-        typer.Option("--version", is_eager=True, callback=_print_version, help="Print it."),
-    ] = False,
-) -> None:
-    """Usage events: send them, load them, run the pipeline."""
-
 
 Url = Annotated[
     str | None,
@@ -49,7 +21,12 @@ Key = Annotated[
 ]
 
 
-@app.command()
+def add_to(app: typer.Typer) -> None:
+    """Give the command line these commands."""
+    app.command()(send)
+    app.command()(load)
+
+
 def send(
     event_name: Annotated[
         str, typer.Option("--event-name", "--name", help="What happened, such as 'api.call'.")
@@ -96,7 +73,6 @@ def send(
     raise typer.Exit(command.send(options))
 
 
-@app.command()
 def load(
     file: Annotated[
         Path,
@@ -189,75 +165,3 @@ def load(
         set=set_ or (),
     )
     raise typer.Exit(command.load(given))
-
-
-@app.command()
-def up() -> None:
-    """Run the whole pipeline on this machine until Ctrl-C.
-
-    TALLY_PORT (8080), TALLY_HOST (127.0.0.1) and TALLY_DATA (.tally) say where. When it is ready
-    it prints the address, a key and a command to copy, and writes them to client.env in the data
-    directory.
-    """
-    from deploy.embedded import command
-
-    raise typer.Exit(command.up())
-
-
-@app.command()
-def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Show what is up, how far behind the consumer is, and how many events there are.
-
-    Exit status: 0 if everything is up, else 1.
-    """
-    from deploy import status as command
-
-    raise typer.Exit(command.status(as_json=as_json))
-
-
-keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
-app.add_typer(keys, name="keys")
-
-
-@keys.command("create")
-def create_key(
-    tenant: Annotated[
-        str, typer.Option(help="Whose key; a tenant comes to be with its first key.")
-    ],
-    name: Annotated[str, typer.Option(help="What the key is for, to tell it from others.")] = "",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print key, Sequence ID and secret as JSON.")
-    ] = False,
-) -> None:
-    """Make a key and print it, alone, on stdout. It counts within seconds."""
-    from deploy import keys as command
-
-    raise typer.Exit(command.create(tenant, name, as_json=as_json))
-
-
-@keys.command("list")
-def list_keys(
-    tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
-) -> None:
-    """List the keys, without their secrets."""
-    from deploy import keys as command
-
-    raise typer.Exit(command.show(tenant, as_json=as_json))
-
-
-@keys.command("revoke")
-def revoke_key(
-    key_id: Annotated[str, typer.Argument(help="As 'tally keys list' shows it.")],
-) -> None:
-    """Revoke a key. Every service refuses it within seconds."""
-    from deploy import keys as command
-
-    raise typer.Exit(command.revoke(key_id))
-
-
-def main() -> None:
-    """Run the command that the arguments name."""
-    app(prog_name="tally")

@@ -1,0 +1,1 @@
+"""The `tally` command, a file for each group of its commands."""

@@ -1,0 +1,37 @@
+"""`tally up` and `tally status`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command line these commands."""
+    app.command()(up)
+    app.command()(status)
+
+
+def up() -> None:
+    """Run the whole pipeline on this machine until Ctrl-C.
+
+    TALLY_PORT (8080), TALLY_HOST (127.0.0.1) and TALLY_DATA (.tally) say where. When it is ready
+    it prints the address, a key and a command to copy, and writes them to client.env in the data
+    directory.
+    """
+    from deploy.embedded import command
+
+    raise typer.Exit(command.up())
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what is up, how far behind the consumer is, and how many events there are.
+
+    Exit status: 0 if everything is up, else 1.
+    """
+    from deploy import status as command
+
+    raise typer.Exit(command.status(as_json=as_json))
