@@ -1,0 +1,1 @@
+"""`tally topics`: makes, mends and verifies the topics in Kafka."""
