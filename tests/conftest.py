@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.kafka import Kafka
+from tests.support.kafka import kafka as running_kafka
 from tests.support.stack import Stack, running_stack
 
 
@@ -13,4 +15,11 @@ from tests.support.stack import Stack, running_stack
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One embedded stack for all tests that leave it as it was: each uses tenants of its own."""
     with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """One Kafka for all tests that leave it as it was: each uses a topic prefix of its own."""
+    with running_kafka(tmp_path_factory.mktemp("kafka") / "broker") as running:
         yield running
