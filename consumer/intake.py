@@ -13,6 +13,7 @@ from schemas.event import identity_hash, identity_key
 from schemas.record import (
     FORMAT,
     FORMAT_HEADER,
+    NO_APPEND_TIME,
     EventHead,
     LogRecord,
     decode_head,
@@ -36,6 +37,11 @@ class Sent(NamedTuple):
 
 def take_in(record: LogRecord, version: int) -> Sent:
     """Read a record. Raises BadRecord if it can't become a row."""
+    if record.append_ms == NO_APPEND_TIME:
+        raise BadRecord(
+            "its timestamp is its producer's, not the log's: the topic needs "
+            "message.timestamp.type=LogAppendTime (tally topics apply)"
+        )
     written_by = record.headers.get(FORMAT_HEADER)
     if written_by == FORMAT:
         value = record.value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from schemas.record import LogRecord, next_version
+from schemas.record import MAX_VERSION, VERSION_HEADER, LogRecord, next_version
 
 
 class Position(NamedTuple):
@@ -38,9 +38,17 @@ class Versions:
         self._positions = dict(positions)
 
     def stamp(self, record: LogRecord) -> int:
-        """Give the record's version and step past it."""
+        """Give the record's version and step past it.
+
+        A record that comes back from the dead letters keeps the version that it brings, and does
+        not move the clock.
+        """
         position = self._positions.get(record.partition)
         previous = 0 if position is None else position.version
+        first = record.headers.get(VERSION_HEADER)
+        if first is not None and first.isdigit():
+            self._positions[record.partition] = Position(record.offset + 1, previous)
+            return min(int(first), MAX_VERSION)
         version = next_version(previous, record.append_ms)
         self._positions[record.partition] = Position(record.offset + 1, version)
         return version
@@ -48,3 +56,22 @@ class Versions:
     def position(self, partition: int) -> Position:
         """Where the partition stands after the records stamped so far."""
         return self._positions[partition]
+
+
+def where_to_start(partition: int, wanted: int, first: int, end: int) -> tuple[int, str]:
+    """Give the offset to go on with, and what a person must hear of it ("": nothing).
+
+    ``wanted`` is that of the commit; the log has those from ``first`` to before ``end``.
+    """
+    if wanted < first:
+        return first, (
+            f"offsets {wanted} to {first - 1} of partition {partition} were deleted before they "
+            f"were read: {first - wanted} records are lost; raise the topic's retention "
+            "(tally topics apply --retention-hours)"
+        )
+    if wanted > end:
+        return first, (
+            f"the group has committed offset {wanted} of partition {partition}, which ends at "
+            f"{end}: the topic was made anew or lost records; it is read again from its beginning"
+        )
+    return wanted, ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -11,9 +12,10 @@ from aiohttp import ClientError
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from consumer.errors import Refused, Unavailable
+from consumer.errors import Misconfigured, Refused, Unavailable
 from consumer.intake import Identity
 from consumer.resolve import KnownKeys
+from schemas.clickhouse import ClickHouseSettings
 from schemas.tables import (
     EVENT_ID_COLUMNS,
     EVENT_IDS,
@@ -26,7 +28,9 @@ from schemas.tables import (
 
 
 class Store(Protocol):
-    """Where events are kept. Every call raises `Unavailable` or `Refused`, and may be repeated."""
+    """Where events are kept. Every call raises `Unavailable`, its kind `Misconfigured`, or
+    `Refused`, and may be repeated.
+    """
 
     async def look_up(self, identities: Collection[Identity]) -> Mapping[Identity, KnownKeys]:
         """Give the keys known of each of these IDs; IDs never seen are left out."""
@@ -56,18 +60,41 @@ _LOOK_UP_SETTINGS: Final = {
 }
 _known_row = msgspec.json.Decoder(tuple[int, int, int, str, int])
 
-# ClickHouse's codes for "not now": memory, time-outs, too many parts or queries, disk, network,
-# replicas. Anything else will not change by being repeated.
-_NOT_NOW: Final = frozenset(
-    (159, 160, 164, 202, 203, 209, 210, 236, 241, 242, 243, 252, 290, 319, 394, 425, 439, 999)
+# What ClickHouse's error codes ask for; system.errors has their names. One in neither set may
+# be the fault of a row, which is then searched for; limits on dead letters bound a mistake here.
+_NOT_NOW: Final = frozenset(  # will change by itself
+    (
+        *(159, 160, 209, 1017, 1019),  # time-outs
+        *(201, 202, 203, 252, 290, 364, 439, 745, 749, 762, 776),  # too much at once
+        *(173, 241, 777, 778, 1020),  # memory
+        *(74, 75, 76, 77, 88, 204, 214, 243, 294, 425, 499, 641),  # files, disks, object stores
+        *(95, 96, 99, 100, 101, 102, 198, 210, 279),  # the network
+        *(225, 242, 254, 265, 285, 286, 289, 297, 319, 999),  # replicas and their keeper
+        *(236, 341, 372, 373, 394, 677, 733, 735),  # restarts and cancellations
+        *(1000, 1001, 1002),  # whatever the system's libraries raise
+    )
+)
+_NOT_THE_ROWS: Final = frozenset(  # a person must mend it
+    (
+        *(8, 10, 16, 20),  # columns
+        *(56, 60, 81, 119, 218, 741, 774),  # tables and databases
+        *(371, 701),  # clusters
+        *(115, 180, 452),  # settings and their profiles
+        *(164, 192, 193, 194, 195, 199, 291, 497, 511, 516, 673, 720),  # users and their rights
+        *(46, 47, 48, 50, 62, 73, 85, 344, 392, 620),  # SQL that this server does not know or allow
+    )
+)
+# Words that the client puts around the server's own, which a dead letter keeps as its reason.
+_AROUND: Final = re.compile(
+    r"^Received ClickHouse exception, code: \d+, server response: | \(for url [^()]*\)$"
 )
 
 
 class ClickHouseStore:
     """A `Store` over ClickHouse's HTTP interface. Connects at first use."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, settings: ClickHouseSettings) -> None:
+        self._settings = settings
         self._client: AsyncClient | None = None
 
     async def look_up(self, identities: Collection[Identity]) -> Mapping[Identity, KnownKeys]:
@@ -114,14 +141,20 @@ class ClickHouseStore:
     ) -> None:
         try:
             client = await self._connected()
-            await client.raw_insert(table, columns, block, settings=dict(INSERT_SETTINGS), fmt=fmt)
+            await client.raw_insert(
+                table,
+                columns,
+                block,
+                settings={**INSERT_SETTINGS, **self._settings.insert_settings()},
+                fmt=fmt,
+            )
         except (ClickHouseError, ClientError, OSError) as error:
             raise _by_reaction(error) from error
 
     async def _connected(self) -> AsyncClient:
         if self._client is None:
             self._client = await clickhouse_connect.get_async_client(
-                dsn=self._url,
+                **self._settings.client_options(),
                 compress=False,
                 autogenerate_session_id=False,
                 query_retries=0,
@@ -132,7 +165,9 @@ class ClickHouseStore:
 
 def _by_reaction(error: Exception) -> Unavailable | Refused:
     code: Any = getattr(error, "code", None)
-    text = str(error).strip() or type(error).__name__
+    text = f"ClickHouse: {_AROUND.sub('', str(error).strip()) or type(error).__name__}"
     if code is None or code in _NOT_NOW:
-        return Unavailable(f"ClickHouse: {text}")
-    return Refused(f"ClickHouse: {text}")
+        return Unavailable(text)
+    if code in _NOT_THE_ROWS:
+        return Misconfigured(text)
+    return Refused(text)

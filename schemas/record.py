@@ -18,15 +18,19 @@ from schemas.event import (
     parse_timestamp,
 )
 
-EVENTS_TOPIC: Final = "tally.events"
-DEAD_LETTERS_TOPIC: Final = "tally.dead-letters"
-KEYS_TOPIC: Final = "tally.keys"  # compacted; see schemas.keys
-CONSUMER_GROUP: Final = "tally"
-
 # Says that Tally's gateway wrote the value, so that the consumer need not check it again.
 FORMAT_HEADER: Final = "tally-format"
 FORMAT: Final = b"1"
 DIALECT_HEADER: Final = "tally-dialect"
+CONTENT_TYPE_HEADER: Final = "content-type"
+REQUEST_ID_HEADER: Final = "x-request-id"
+TRACE_HEADER: Final = "traceparent"
+# On a record that comes back from the dead letters: the version it had, and how often it was tried.
+VERSION_HEADER: Final = "tally-version"
+ATTEMPTS_HEADER: Final = "tally-attempts"
+
+# The append time of a record whose timestamp is not the log's own: such a record is never stored.
+NO_APPEND_TIME: Final = -1
 
 
 class Record(NamedTuple):
@@ -98,6 +102,7 @@ def decode_unknown(value: bytes) -> Event:
     return msgspec.structs.replace(event, timestamp=format_timestamp(moment))
 
 
+MAX_VERSION: Final = 2**64 - 1  # what the tables' column holds
 _APPEND_MS_SHIFT = 20
 
 

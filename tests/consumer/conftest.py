@@ -17,6 +17,7 @@ from deploy.clickhouse.store import connect, migrate
 from deploy.embedded.log.dead_letters import SqliteDeadLetters
 from deploy.embedded.log.lag import read_lag
 from deploy.embedded.log.source import SqliteSource
+from schemas.clickhouse import ClickHouseSettings
 from tests.support.clickhouse import ClickHouse, EmbeddedClickHouse, clickhouse, embedded_clickhouse
 
 
@@ -38,7 +39,7 @@ def own_engine(tmp_path: Path) -> Iterator[EmbeddedClickHouse]:
 
 def make_tables(url: str) -> None:
     async def apply() -> None:
-        client = await connect(url, wait_s=10)
+        client = await connect(ClickHouseSettings(url=url), wait_s=10)
         await migrate(client)
         await client.close()
 
@@ -50,15 +51,18 @@ def make_tables(url: str) -> None:
 @asynccontextmanager
 async def consuming(
     directory: Path, settings: Settings, *, check_twice: bool = False
-) -> AsyncIterator[None]:
-    """Run a consumer over the log in ``directory`` while the block runs, then drain it."""
+) -> AsyncIterator[asyncio.Task[bool]]:
+    """Run a consumer over the log in ``directory`` while the block runs, then drain it.
+
+    Gives its task, which ends by itself only when the consumer must stop.
+    """
     stop = asyncio.Event()
-    store = ClickHouseStore(settings.clickhouse_url)
+    store = ClickHouseStore(settings.clickhouse)
     letters = SqliteDeadLetters(directory)
     consumer = Consumer(SqliteSource(directory), store, letters, settings, check_twice=check_twice)
     running = asyncio.create_task(consumer.run(stop))
     try:
-        yield
+        yield running
     finally:
         stop.set()
         try:

@@ -31,7 +31,7 @@ def sent(event_id: str, *, hour: int, customer: str, version: int, name: str = "
         properties=msgspec.Raw(b"{}"),
     )
     record = encode(event, {FORMAT_HEADER: FORMAT})
-    return take_in(LogRecord(0, 0, 0, record.key, record.value, record.headers), version)
+    return take_in(LogRecord(0, 0, 1, record.key, record.value, record.headers), version)
 
 
 class Tables:

@@ -15,6 +15,7 @@ from consumer.offsets import Position
 from consumer.settings import Settings
 from deploy.embedded.log.events import SqliteEventLog
 from deploy.embedded.log.source import SqliteSource
+from schemas.clickhouse import ClickHouseSettings
 from tests.consumer.conftest import consuming, wait_until_stored
 from tests.consumer.events import Row, optimize, read, record, row
 from tests.support.clickhouse import ClickHouse
@@ -60,7 +61,9 @@ async def play(url: str, steps: list[tuple[str, Any]], *, check_twice: bool) -> 
         log = SqliteEventLog(directory)
 
         async def consume(max_rows: int) -> None:
-            limits = Settings(clickhouse_url=url, max_batch_rows=max_rows, max_batch_age_ms=20)
+            limits = Settings(
+                clickhouse=ClickHouseSettings(url=url), max_batch_rows=max_rows, max_batch_age_ms=20
+            )
             async with consuming(directory, limits, check_twice=check_twice):
                 await wait_until_stored(directory)
             commits.append(await positions(directory))
@@ -81,15 +84,17 @@ async def play(url: str, steps: list[tuple[str, Any]], *, check_twice: bool) -> 
 
 async def positions(directory: Path) -> dict[int, Position]:
     source = SqliteSource(directory)
-    committed = await source.open()
+    await source.open()
+    committed = (await source.next_assignment()).positions
     await source.close()
-    return committed
+    return dict(committed)
 
 
 async def go_back(directory: Path, earlier: dict[int, Position]) -> None:
     """Commit earlier positions, as if the later commits had been lost."""
     source = SqliteSource(directory)
-    committed = await source.open()
+    await source.open()
+    committed = (await source.next_assignment()).positions
     await source.commit({part: earlier.get(part, Position(0, 0)) for part in committed})
     await source.close()
 

@@ -9,6 +9,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
+from consumer.errors import MustStop
 from consumer.runner import Consumer
 from consumer.settings import Settings
 from consumer.store import ClickHouseStore
@@ -22,7 +23,7 @@ async def run(directory: Path, settings: Settings, arguments: argparse.Namespace
     """Consume until told to stop; give the exit status."""
     stop = watch_for_stop(arguments.parent_pipe)
     source = SqliteSource(directory)
-    store = ClickHouseStore(settings.clickhouse_url)
+    store = ClickHouseStore(settings.clickhouse)
     dead_letters = SqliteDeadLetters(directory)
     # The embedded log's partition count never changes, so no ID is ever in two partitions.
     consumer = Consumer(source, store, dead_letters, settings, check_twice=False)
@@ -49,7 +50,7 @@ def main() -> int:
         sys.exit(f"consumer: {error}")
     try:
         return asyncio.run(run(arguments.log, settings, arguments))
-    except (AlreadyOpen, sqlite3.Error) as error:
+    except (AlreadyOpen, MustStop, sqlite3.Error) as error:
         sys.exit(f"consumer: {error}")
 
 

@@ -24,7 +24,7 @@ from deploy.embedded.log.layout import (
     row_id,
 )
 from deploy.embedded.log.retention import delete_expired
-from ingest_gateway.log import NotStored, OutcomeUnknown
+from ingest_gateway.errors import NotStored, OutcomeUnknown
 from schemas.record import Record
 
 _log = logging.getLogger(__name__)

@@ -1,8 +1,9 @@
 """The files of the embedded log, and the rules by which processes share them.
 
-Each database has one process that writes it and checkpoints it, held by a lock file; all others
-open it read-only and never checkpoint. So nobody can hold up an append, and two connections
-never reset a write-ahead log at once, which SQLite before 3.51.3 does not survive.
+``log.db`` and ``groups.db`` each have one process that writes and checkpoints them, held by a lock
+file; all others open them read-only and never checkpoint. So nobody can hold up an append, and two
+connections never reset a write-ahead log at once, which SQLite before 3.51.3 does not survive.
+The others have a rollback journal, so that any process may write them.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from urllib.parse import quote
 
 LOG_DB: Final = "log.db"  # the gateway writes: every event
 GROUPS_DB: Final = "groups.db"  # the consumer writes: how far it is
-DEAD_LETTERS_DB: Final = "dead_letters.db"  # the consumer writes: what could not be stored
-KEYS_DB: Final = "keys.db"  # anybody writes, under SQLite's own lock: see keys.py
+DEAD_LETTERS_DB: Final = "dead_letters.db"  # anybody writes: what could not be stored
+KEYS_DB: Final = "keys.db"  # anybody writes: the API keys
 
 _WRITER_PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",

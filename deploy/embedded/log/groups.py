@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from deploy.embedded.log.files import GROUPS_DB, Writer, open_reader
-from schemas.record import CONSUMER_GROUP
 
+_GROUP: Final = "tally"  # the only one that reads here
 _DDL: Final = """
 CREATE TABLE IF NOT EXISTS commits (
     consumer_group TEXT NOT NULL,
@@ -45,7 +45,7 @@ class GroupsWriter:
 
     def commit(self, commits: Mapping[int, Commit]) -> None:
         """Write commits, all or none; durable when it returns. Raises sqlite3.Error."""
-        rows = [(CONSUMER_GROUP, partition, *commit) for partition, commit in commits.items()]
+        rows = [(_GROUP, partition, *commit) for partition, commit in commits.items()]
         with self._writer.connection as connection:
             connection.execute("BEGIN")
             connection.executemany("REPLACE INTO commits VALUES (?, ?, ?, ?)", rows)
@@ -67,5 +67,5 @@ def read_commits(directory: Path) -> dict[int, Commit]:
 
 
 def _read(connection: sqlite3.Connection) -> dict[int, Commit]:
-    rows = connection.execute(_READ, (CONSUMER_GROUP,))
+    rows = connection.execute(_READ, (_GROUP,))
     return {partition: Commit(next_offset, metadata) for partition, next_offset, metadata in rows}

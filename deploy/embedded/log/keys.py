@@ -13,10 +13,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from deploy.embedded.log.files import KEYS_DB, data_version
-from schemas.keys import KeyRecord, KeyRing
+from schemas.keys import KeyRecord, KeyRing, decode_key, encode_key
 
 _log = logging.getLogger(__name__)
 
@@ -30,8 +28,6 @@ CREATE TABLE IF NOT EXISTS keys (
 _POLL_S: Final = 0.5  # how late a new or revoked key is seen, at most
 _BUSY_TIMEOUT_S: Final = 5.0
 
-_record = msgspec.json.Decoder(KeyRecord)
-
 
 def append_key(directory: Path, record: KeyRecord) -> None:
     """Append a record, which replaces the earlier one of its key; durable when it returns.
@@ -39,7 +35,7 @@ def append_key(directory: Path, record: KeyRecord) -> None:
     Raises sqlite3.Error.
     """
     with closing(_open(directory)) as connection:
-        row = (record.key_id, msgspec.json.encode(record))
+        row = (record.key_id, encode_key(record))
         connection.execute("REPLACE INTO keys (key_id, record) VALUES (?, ?)", row)
 
 
@@ -107,8 +103,8 @@ def _read_after(connection: sqlite3.Connection, append_order: int) -> list[tuple
     found: list[tuple[int, KeyRecord]] = []
     for order, raw in connection.execute(query, (append_order,)):
         try:
-            found.append((order, _record.decode(raw)))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            found.append((order, decode_key(raw)))
+        except ValueError as error:
             # One that nobody can read opens nothing; the others must not suffer for it.
             _log.error("the API key record %d can't be read and is left out: %s", order, error)
     return found

@@ -12,7 +12,9 @@ from typing import Final
 
 import msgspec
 
+EVENTS_TOPIC: Final = "tally.events"
 PARTITIONS: Final = 4  # never changes for a directory: one consumer reads them all
+RETURNED_PARTITION: Final = PARTITIONS  # what came back from the dead letters; not in log.db
 
 _OFFSET_BITS: Final = 48
 

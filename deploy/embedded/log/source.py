@@ -11,9 +11,18 @@ from typing import Final
 
 from consumer.errors import Unavailable
 from consumer.offsets import Position
+from consumer.source import Assignment
 from deploy.embedded.log.files import LOG_DB, data_version, open_reader
 from deploy.embedded.log.groups import Commit, GroupsWriter
-from deploy.embedded.log.layout import PARTITIONS, decode_headers, offset_of, row_id
+from deploy.embedded.log.layout import (
+    EVENTS_TOPIC,
+    PARTITIONS,
+    RETURNED_PARTITION,
+    decode_headers,
+    offset_of,
+    row_id,
+)
+from deploy.embedded.log.returned import ReturnedReader
 from schemas.record import LogRecord
 
 # SQLite tells nobody in another process of a commit: one pragma, some microseconds, asks.
@@ -27,28 +36,45 @@ _SELECT: Final = (
 class SqliteSource:
     """A `consumer.source.Source` over the embedded log, with every partition for itself."""
 
+    topic: Final = EVENTS_TOPIC
+
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._next_offsets = dict.fromkeys(range(PARTITIONS), 0)
+        self._next_returned = 0
+        self._returned = ReturnedReader(directory)
         self._groups: GroupsWriter | None = None
         self._reader: sqlite3.Connection | None = None
         self._seen_version: int | None = None
+        self._is_assigned = False
 
-    async def open(self) -> dict[int, Position]:
+    async def open(self) -> None:
         """See `Source.open`. Raises AlreadyOpen if another consumer reads this directory."""
         self._groups = GroupsWriter(self._directory)
+
+    async def next_assignment(self) -> Assignment:
+        """See `Source.next_assignment`: every partition, for as long as this source is open."""
+        assert self._groups is not None, "open() comes first"
+        if self._is_assigned:
+            await asyncio.Event().wait()  # there is never another one
+        self._is_assigned = True
         positions = {
             partition: Position.from_commit(*commit)
             for partition, commit in self._groups.read().items()
         }
         for partition, position in positions.items():
-            self._next_offsets[partition] = position.next_offset
-        return positions
+            if partition == RETURNED_PARTITION:
+                self._next_returned = position.next_offset
+            else:
+                self._next_offsets[partition] = position.next_offset
+        return Assignment(positions)
 
     async def fetch(self, *, max_records: int, max_bytes: int, timeout_s: float) -> list[LogRecord]:
         """See `Source.fetch`."""
         deadline = time.monotonic() + timeout_s
         while True:
+            if records := await self._fetch_returned(max_records, max_bytes):
+                return records
             try:
                 records = await self._fetch_now(max_records, max_bytes)
             except sqlite3.Error as error:
@@ -72,8 +98,12 @@ class SqliteSource:
         except sqlite3.Error as error:
             raise Unavailable(f"the offsets can't be committed: {error}") from error
 
+    def release(self) -> None:
+        """See `Source.release`."""
+
     async def close(self) -> None:
         """See `Source.close`."""
+        self._returned.close()
         self._close_reader()
         if self._groups is not None:
             self._groups.close()
@@ -93,6 +123,19 @@ class SqliteSource:
             self._next_offsets[record.partition] = record.offset + 1
         if not records:
             self._seen_version = version
+        return records
+
+    async def _fetch_returned(self, max_records: int, max_bytes: int) -> list[LogRecord]:
+        """Read what came back from the dead letters. There is little of it, and it goes first, or
+        a log that is never empty would keep it waiting.
+        """
+        if not self._returned.is_due():
+            return []
+        records = await asyncio.to_thread(
+            self._returned.read, self._next_returned, max_records=max_records, max_bytes=max_bytes
+        )
+        if records:
+            self._next_returned = records[-1].offset + 1
         return records
 
     def _close_reader(self) -> None:

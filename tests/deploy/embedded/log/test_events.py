@@ -14,7 +14,7 @@ import pytest
 from deploy.embedded.log.events import SqliteEventLog
 from deploy.embedded.log.files import LOG_DB, AlreadyOpen, open_reader
 from deploy.embedded.log.source import SqliteSource
-from ingest_gateway.log import NotStored, OutcomeUnknown
+from ingest_gateway.errors import NotStored, OutcomeUnknown
 from schemas.record import LogRecord
 from tests.deploy.embedded.log.records import HEADERS, record
 
@@ -30,6 +30,7 @@ async def read_all(directory: Path) -> list[LogRecord]:
     """Everything in the log, partition by partition."""
     source = SqliteSource(directory)
     await source.open()
+    await source.next_assignment()
     try:
         found: list[LogRecord] = []
         while some := await source.fetch(max_records=1000, max_bytes=1 << 20, timeout_s=0.05):

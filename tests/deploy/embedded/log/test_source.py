@@ -33,6 +33,7 @@ async def log(tmp_path: Path) -> AsyncIterator[SqliteEventLog]:
 async def source(log: SqliteEventLog, tmp_path: Path) -> AsyncIterator[SqliteSource]:
     opened = SqliteSource(tmp_path)
     await opened.open()
+    await opened.next_assignment()
     yield opened
     await opened.close()
 
@@ -73,6 +74,7 @@ async def test_reading_before_the_gateway_ever_ran(tmp_path: Path) -> None:
     """A consumer may start first: there is nothing to read until the log is made."""
     source = SqliteSource(tmp_path)
     await source.open()
+    await source.next_assignment()
     assert await source.fetch(max_records=10, max_bytes=1 << 20, timeout_s=0.05) == []
     log = SqliteEventLog(tmp_path)
     await log.append([record(1)], timeout_s=5)
@@ -90,7 +92,8 @@ async def test_a_commit_is_where_the_next_consumer_begins(
     await source.commit({PARTITION: Position(3, 77)})
     await source.close()
     again = SqliteSource(tmp_path)
-    assert await again.open() == {PARTITION: Position(3, 77)}
+    await again.open()
+    assert (await again.next_assignment()).positions == {PARTITION: Position(3, 77)}
     records = await again.fetch(max_records=100, max_bytes=1 << 20, timeout_s=1)
     assert [int(one.value) for one in records] == [3, 4]
     await again.close()

@@ -1,0 +1,96 @@
+"""``python -m consumer``: the consumer from Kafka to ClickHouse. ``--check`` checks the settings,
+Kafka and ClickHouse, and leaves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+from consumer.errors import MustStop, Refused, Unavailable
+from consumer.kafka.dead_letter import KafkaDeadLetters
+from consumer.kafka.settings import GroupSettings
+from consumer.kafka.source import KafkaSource
+from consumer.kafka.topics import check_topics
+from consumer.runner import Consumer
+from consumer.settings import Settings
+from consumer.store import ClickHouseStore
+from schemas.kafka import KafkaSettings
+from schemas.settings import Variables
+
+_log = logging.getLogger(__name__)
+
+
+async def consume(settings: Settings, kafka: KafkaSettings, group: GroupSettings) -> int:
+    """Consume until told to stop; give the exit status: 1 if what was held could not be stored.
+
+    Raises MustStop.
+    """
+    store = ClickHouseStore(settings.clickhouse)
+    letters = KafkaDeadLetters(kafka)
+    # The number of partitions may grow, and then two of them may hold one event ID.
+    consumer = Consumer(KafkaSource(kafka, group), store, letters, settings, check_twice=True)
+    try:
+        finished = await consumer.run(_watch_for_stop())
+    finally:
+        await letters.close()
+        await store.close()
+    return 0 if finished else 1
+
+
+async def check(settings: Settings, kafka: KafkaSettings) -> None:
+    """Connect to everything and leave. Raises MustStop, Unavailable, Refused or Kafka's errors."""
+    store = ClickHouseStore(settings.clickhouse)
+    try:
+        await check_topics(kafka)
+        await store.look_up([(0, 0)])
+    finally:
+        await store.close()
+
+
+def _watch_for_stop() -> asyncio.Event:
+    """Give the event that the first SIGTERM or SIGINT sets; the second ends the process."""
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    return stop
+
+
+def main() -> int:
+    """Read arguments and environment, then consume or check. Gives the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m consumer", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="check everything, and leave")
+    arguments = parser.parse_args()
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s consumer %(levelname)s %(message)s", force=True
+    )
+    # They log a traceback, or a line for each heartbeat that fails; ours say it in a line.
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)  # it tells every step of a group
+    variables = Variables(os.environ)
+    settings, kafka = Settings.read(variables), KafkaSettings.read(variables)
+    group = GroupSettings.read(variables)
+    try:
+        variables.check()
+        if arguments.check:
+            asyncio.run(check(settings, kafka))
+            sys.stdout.write("consumer: the settings are good, Kafka and ClickHouse are right\n")
+            return 0
+        return asyncio.run(consume(settings, kafka, group))
+    except (MustStop, OSError, Refused, TimeoutError, Unavailable, ValueError) as error:
+        sys.stderr.write(f"consumer: {error or type(error).__name__}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The consumer over Kafka: reading its topic, writing its dead letters."""

@@ -1,0 +1,50 @@
+"""From what Kafka's client gives to the records that the consumer works on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from schemas.record import NO_APPEND_TIME, LogRecord
+
+_LOG_APPEND_TIME: Final = 1  # the client's number for message.timestamp.type=LogAppendTime
+_MAX_HEADERS_KEPT: Final = 1_000
+
+
+class Reader:
+    """Makes records, and knows for each partition which offset should come next."""
+
+    def __init__(self) -> None:
+        self._next_offsets: dict[int, int] = {}
+        # Records of one request, and most of one sender, share their headers.
+        self._headers: dict[tuple[Any, ...], Mapping[str, bytes]] = {}
+
+    def expect(self, partition: int, next_offset: int) -> int:
+        """Say which offset of a partition comes next, and give the one that was expected so far
+        (the new one, if none was).
+        """
+        expected = self._next_offsets.get(partition, next_offset)
+        self._next_offsets[partition] = next_offset
+        return expected
+
+    def read(self, fetched: Sequence[Any]) -> list[LogRecord]:
+        """Make records of aiokafka's. One whose timestamp is its producer's has no append time."""
+        return [
+            LogRecord(
+                one.partition,
+                one.offset,
+                one.timestamp if one.timestamp_type == _LOG_APPEND_TIME else NO_APPEND_TIME,
+                one.key or b"",
+                one.value or b"",
+                self._headers_of(one.headers),
+            )
+            for one in fetched
+        ]
+
+    def _headers_of(self, pairs: tuple[Any, ...]) -> Mapping[str, bytes]:
+        headers = self._headers.get(pairs)
+        if headers is None:
+            if len(self._headers) >= _MAX_HEADERS_KEPT:
+                self._headers.clear()
+            headers = self._headers[pairs] = {name: value or b"" for name, value in pairs}
+        return headers

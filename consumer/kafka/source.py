@@ -1,0 +1,289 @@
+"""A consumer group of Kafka, as a `consumer.source.Source`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, KafkaTimeoutError
+
+from consumer.errors import MustStop, Revoked, Unavailable
+from consumer.kafka.records import Reader
+from consumer.kafka.settings import GroupSettings
+from consumer.kafka.topics import check_topics
+from consumer.offsets import Position, where_to_start
+from consumer.source import Assignment
+from schemas.kafka import KafkaSettings
+from schemas.record import LogRecord
+
+_log = logging.getLogger(__name__)
+
+_REQUEST_TIMEOUT_S: Final = 10.0
+_RETRY_S: Final = 1.0
+_BITE_RECORDS: Final = 1_000  # of one call: it knows no limit in bytes
+_FETCH_BYTES: Final = 16 * 1024 * 1024
+_FETCH_PARTITION_BYTES: Final = 1024 * 1024
+# Longer than any drain: Kafka waits this long for a consumer that finishes what it holds.
+_REBALANCE_TIMEOUT_S: Final = 60
+# A consumer that waits for ClickHouse is not dead: nobody else could store its partitions either.
+_NO_POLL_TIMEOUT_MS: Final = 2**31 - 1
+
+
+class KafkaSource:
+    """A `Source` over a Kafka consumer group.
+
+    Membership is dynamic, so that a consumer that leaves is missed at once. When the group
+    rebalances, it waits until `release` says that what was held is stored and committed; then
+    every partition is given out anew. Nothing is fetched ahead but what Kafka's client buffers,
+    one answer a partition, so a consumer that does not fetch needs no pausing.
+    """
+
+    def __init__(self, settings: KafkaSettings, group: GroupSettings) -> None:
+        self._settings = settings
+        self._group = group
+        self._consumer: AIOKafkaConsumer | None = None
+        self._assigned: asyncio.Queue[tuple[Assignment, set[TopicPartition]]] = asyncio.Queue()
+        self._current: Assignment | None = None
+        self._released = asyncio.Event()
+        self._reader = Reader()
+
+    @property
+    def topic(self) -> str:
+        """See `Source.topic`."""
+        return self._settings.events_topic
+
+    async def open(self) -> None:
+        """See `Source.open`. Waits for as long as Kafka can't be reached."""
+        while self._consumer is None:
+            try:
+                await check_topics(self._settings)
+                self._consumer = await self._join()
+            except (KafkaError, OSError, TimeoutError) as error:
+                _log.warning(
+                    "Kafka at TALLY_KAFKA_BOOTSTRAP_SERVERS=%s can't be reached: %s",
+                    self._settings.bootstrap_servers,
+                    str(error) or type(error).__name__,
+                )
+                await asyncio.sleep(_RETRY_S)
+
+    async def next_assignment(self) -> Assignment:
+        """See `Source.next_assignment`."""
+        assignment, partitions = await self._wait_for_partitions()
+        while not assignment.ended.is_set():
+            try:
+                async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+                    assignment.positions = await self._go_to_commits(partitions)
+                break
+            except IllegalStateError:
+                break  # given away again meanwhile; `ended` says so
+            except (KafkaError, OSError, TimeoutError) as error:
+                why = str(error) or type(error).__name__
+                _log.warning("the group's commits can't be read, trying again: %s", why)
+                await asyncio.sleep(_RETRY_S)
+        _log.info("reading partitions %s", sorted(one.partition for one in partitions))
+        return assignment
+
+    async def fetch(self, *, max_records: int, max_bytes: int, timeout_s: float) -> list[LogRecord]:
+        """See `Source.fetch`. Raises MustStop for what Kafka says will not change."""
+        records: list[LogRecord] = []
+        size_bytes = 0
+        timeout_ms = int(timeout_s * 1000)
+        while len(records) < max_records and size_bytes < max_bytes:
+            bite = await self._get(timeout_ms, min(_BITE_RECORDS, max_records - len(records)))
+            if not bite:
+                break
+            size_bytes += sum(len(record.value) for record in bite)
+            records += bite
+            timeout_ms = 0
+        return records
+
+    async def commit(self, positions: Mapping[int, Position]) -> None:
+        """See `Source.commit`."""
+        assert self._consumer is not None, "open() comes first"
+        offsets = {
+            TopicPartition(self.topic, partition): (position.next_offset, position.metadata())
+            for partition, position in positions.items()
+        }
+        try:
+            async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+                await self._consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError) as error:
+            raise Revoked(str(error)) from error
+        except TimeoutError:
+            raise Unavailable("Kafka did not answer the commit in time") from None
+        except KafkaError as error:
+            raise Unavailable(f"Kafka refused the commit: {error}") from error
+
+    def release(self) -> None:
+        """See `Source.release`."""
+        self._current = None
+        self._released.set()
+
+    async def close(self) -> None:
+        """See `Source.close`."""
+        self.release()
+        consumer, self._consumer = self._consumer, None
+        if consumer is None:
+            return
+        try:
+            async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+                await consumer.stop()
+        except (KafkaError, OSError, TimeoutError) as error:
+            why = str(error) or type(error).__name__
+            _log.warning("the group could not be left cleanly: %s", why)
+
+    def assigned(self, partitions: Collection[TopicPartition]) -> None:
+        """Take what the group gave us."""
+        self._released.clear()
+        self._current = Assignment({})
+        self._assigned.put_nowait((self._current, set(partitions)))
+
+    async def revoked(self) -> None:
+        """Give everything back: end the assignment and wait until nothing of it is held."""
+        if self._current is None:
+            return
+        self._current.ended.set()
+        try:
+            async with asyncio.timeout(_REBALANCE_TIMEOUT_S):
+                await self._released.wait()
+        except TimeoutError:
+            _log.error("partitions are given back while records of them are still held")
+
+    async def _join(self) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(
+            **self._settings.client_options(),
+            group_id=self._settings.group,
+            group_instance_id=self._group.instance_id,
+            session_timeout_ms=self._group.session_timeout_ms,
+            heartbeat_interval_ms=self._group.session_timeout_ms // 4,
+            rebalance_timeout_ms=_REBALANCE_TIMEOUT_S * 1000,
+            max_poll_interval_ms=_NO_POLL_TIMEOUT_MS,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            fetch_max_bytes=_FETCH_BYTES,
+            max_partition_fetch_bytes=_FETCH_PARTITION_BYTES,
+        )
+        try:
+            async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+                await consumer.start()
+        except BaseException:
+            with suppress(KafkaError, OSError):
+                await consumer.stop()
+            raise
+        consumer.subscribe([self.topic], listener=_Listener(self))
+        return consumer
+
+    async def _wait_for_partitions(self) -> tuple[Assignment, set[TopicPartition]]:
+        """Wait for the group, and hear of what goes wrong in it, which only a fetch tells."""
+        waiting = asyncio.create_task(self._assigned.get())
+        try:
+            while not waiting.done():
+                asking = asyncio.create_task(self._ask(timeout_ms=1000, max_records=1))
+                try:
+                    await asyncio.wait((waiting, asking), return_when=asyncio.FIRST_COMPLETED)
+                    if asking.done():
+                        asking.result()  # records come again: the position is not set yet
+                except Unavailable as error:
+                    _log.warning("%s", error)
+                    await asyncio.sleep(_RETRY_S)
+                finally:
+                    asking.cancel()
+                    await asyncio.wait((asking,))
+        finally:
+            waiting.cancel()
+        return waiting.result()
+
+    async def _go_to_commits(self, partitions: set[TopicPartition]) -> dict[int, Position]:
+        """Read the commits with what was written beside them, and go on from there."""
+        assert self._consumer is not None, "open() comes first"
+        admin = AIOKafkaAdminClient(**self._settings.client_options())
+        try:
+            await admin.start()
+            commits = await admin.list_consumer_group_offsets(
+                self._settings.group, partitions=list(partitions)
+            )
+        finally:
+            await admin.close()
+        first = await self._consumer.beginning_offsets(partitions)
+        end = await self._consumer.end_offsets(partitions)
+        positions: dict[int, Position] = {}
+        for one in partitions:
+            commit = commits.get(one)
+            start = first[one]
+            if commit is not None and commit.offset >= 0:
+                position = Position.from_commit(commit.offset, commit.metadata)
+                positions[one.partition] = position
+                start, complaint = where_to_start(
+                    one.partition, position.next_offset, first[one], end[one]
+                )
+                if complaint:
+                    _log.error(complaint)
+            self._consumer.seek(one, start)
+            self._reader.expect(one.partition, start)
+        return positions
+
+    async def _get(self, timeout_ms: int, max_records: int) -> list[LogRecord]:
+        """Fetch once; nothing if the assignment ends meanwhile."""
+        assignment = self._current
+        if assignment is None or assignment.ended.is_set():
+            return []
+        asking = asyncio.create_task(self._ask(timeout_ms, max_records))
+        ending = asyncio.create_task(assignment.ended.wait())
+        try:
+            # While the group rebalances Kafka's client answers nothing at all.
+            await asyncio.wait((asking, ending), return_when=asyncio.FIRST_COMPLETED)
+            fetched = asking.result() if asking.done() else {}
+        finally:
+            for task in (asking, ending):
+                task.cancel()
+            await asyncio.wait((asking, ending))
+        records: list[LogRecord] = []
+        for one, some in fetched.items():
+            wanted = self._reader.expect(one.partition, some[-1].offset + 1)
+            if wanted != some[0].offset:
+                await self._look_into_gap(one.partition, wanted, some[0].offset)
+            records += self._reader.read(some)
+        return records
+
+    async def _ask(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
+        """Ask Kafka's client. Raises Unavailable or MustStop."""
+        assert self._consumer is not None, "open() comes first"
+        try:
+            fetched: dict[TopicPartition, list[Any]] = await self._consumer.getmany(
+                timeout_ms=timeout_ms, max_records=max_records
+            )
+        except KafkaError as error:
+            if error.retriable or isinstance(error, KafkaTimeoutError):
+                raise Unavailable(f"Kafka: {error}") from error
+            raise MustStop(f"Kafka: {error}") from error
+        return fetched
+
+    async def _look_into_gap(self, partition: int, wanted: int, offset: int) -> None:
+        """Say so if records were deleted before they were read; transactions leave gaps too."""
+        assert self._consumer is not None, "open() comes first"
+        one = TopicPartition(self.topic, partition)
+        first = (await self._consumer.beginning_offsets([one]))[one]
+        _, complaint = where_to_start(partition, wanted, first, max(offset, wanted))
+        if complaint:
+            _log.error(complaint)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Tells the source what the group does."""
+
+    def __init__(self, source: KafkaSource) -> None:
+        self._source = source
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Kafka waits for this."""
+        await self._source.revoked()
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Kafka waits for this."""
+        self._source.assigned(assigned)
