@@ -12,16 +12,31 @@ from aiohttp import web
 from ingest_gateway import flexprice
 from ingest_gateway.admission import Admission
 from ingest_gateway.body import admitted_body
+from ingest_gateway.errors import NotStored, OutcomeUnknown, TooLarge
 from ingest_gateway.flexprice import Accepted
-from ingest_gateway.log import EventLog, NotStored, OutcomeUnknown
+from ingest_gateway.log import EventLog
 from ingest_gateway.settings import Settings
-from schemas.http import ApiError, unavailable
+from schemas.http import ApiError, too_large, unavailable
 from schemas.keys import INGEST, KeyRing
-from schemas.record import DIALECT_HEADER, FORMAT, FORMAT_HEADER, encode
+from schemas.record import (
+    CONTENT_TYPE_HEADER,
+    DIALECT_HEADER,
+    FORMAT,
+    FORMAT_HEADER,
+    REQUEST_ID_HEADER,
+    TRACE_HEADER,
+    encode,
+)
 
 _log = logging.getLogger(__name__)
 
-_FLEXPRICE_HEADERS = {FORMAT_HEADER: FORMAT, DIALECT_HEADER: flexprice.DIALECT}
+_RECORD_HEADERS = {
+    FORMAT_HEADER: FORMAT,
+    DIALECT_HEADER: flexprice.DIALECT,
+    CONTENT_TYPE_HEADER: b"application/json",
+}
+_PASSED_ON = (REQUEST_ID_HEADER, TRACE_HEADER)
+_PASSED_ON_CHARS = 128  # a request ID is a name, not a place to keep things
 
 ReadBody = Callable[[bytes, str, datetime, Settings], Accepted]
 
@@ -41,11 +56,13 @@ class Gateway:
             web.post("/v1/events", answering(self._single)),
             web.post("/v1/events/bulk", answering(self._bulk)),
             web.get("/ingest/livez", _live),
-            web.get("/ingest/readyz", self._ready),
+            web.get("/ingest/readyz", self.ready),
         ]
 
     def trouble(self) -> str | None:
         """Say why the gateway can't take events just now, or None."""
+        if not self._keys.is_complete:
+            return "the API keys are not read yet"
         return self._log.trouble()
 
     async def _single(self, request: web.Request) -> web.Response:
@@ -62,9 +79,13 @@ class Gateway:
         timeout_s = self._settings.body_timeout_s
         async with admitted_body(request, self._admission, timeout_s=timeout_s) as body:
             accepted = read(body, tenant, datetime.now(UTC), self._settings)
-            records = [encode(event, _FLEXPRICE_HEADERS) for event in accepted.events]
+            headers = _record_headers(request.headers)
+            records = [encode(event, headers) for event in accepted.events]
             try:
                 await self._log.append(records, timeout_s=self._settings.append_timeout_s)
+            except TooLarge as error:
+                _log.error("refused %d events: %s", len(records), error)
+                raise too_large(f"the events were not stored: {error}") from None
             except NotStored as error:
                 _log.warning("refused %d events: %s", len(records), error)
                 raise unavailable(
@@ -85,10 +106,40 @@ class Gateway:
                 ) from None
             return accepted
 
-    async def _ready(self, _request: web.Request) -> web.Response:
+    async def ready(self, _request: web.Request) -> web.Response:
+        """Answer whether events are accepted just now, and if not, why."""
         trouble = self.trouble()
         body = msgspec.json.encode({"log": trouble or "ok"})
         return json_response(503 if trouble else 200, body)
+
+
+def application(gateway: Gateway) -> web.Application:
+    """Make an application of the gateway alone, which answers 404 and 405 in our shape too."""
+
+    @web.middleware
+    async def refuse_in_our_shape(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            code = "not_found" if error.status == 404 else "http_client_error"
+            headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+            refusal = ApiError(error.status, code, error.reason, headers=headers)
+            return json_response(refusal.status, refusal.body(), refusal.headers)
+
+    app = web.Application(middlewares=[refuse_in_our_shape])
+    app.add_routes(gateway.routes())
+    app.add_routes([web.get("/livez", _live), web.get("/readyz", gateway.ready)])
+    return app
+
+
+def _record_headers(headers: Mapping[str, str]) -> Mapping[str, bytes]:
+    """Give the headers of a request's records: what they are, and whence they came."""
+    passed_on = {
+        name: headers[name].encode(errors="replace")
+        for name in _PASSED_ON
+        if len(headers.get(name, "")) in range(1, _PASSED_ON_CHARS)
+    }
+    return {**_RECORD_HEADERS, **passed_on} if passed_on else _RECORD_HEADERS
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

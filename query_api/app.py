@@ -48,7 +48,7 @@ class QueryService:
         """
         return [
             web.get("/query/livez", _live),
-            web.get("/query/readyz", answering(self._ready)),
+            web.get("/query/readyz", answering(self.ready)),
             web.get("/v1/events", answering(self._list)),
             web.post("/v1/events/query", answering(self._query)),
             web.get(_EVENTS + "lookup", answering(self._look_up)),
@@ -60,13 +60,15 @@ class QueryService:
 
         Takes two seconds at most.
         """
+        keys = "ok" if self._keys.is_complete else "not read yet"
         try:
             await self._store.ping()
         except StoreUnavailable as error:
-            return {"clickhouse": str(error)}
-        return {"clickhouse": "ok"}
+            return {"clickhouse": str(error), "keys": keys}
+        return {"clickhouse": "ok", "keys": keys}
 
-    async def _ready(self, _request: web.Request) -> web.Response:
+    async def ready(self, _request: web.Request) -> web.Response:
+        """Answer whether events can be read just now, and if not, why."""
         state = await self.state()
         is_ready = all(word == "ok" for word in state.values())
         return json_response(200 if is_ready else 503, msgspec.json.encode(state))
@@ -114,6 +116,7 @@ class QueryService:
 def application(service: QueryService) -> web.Application:
     """Make an application of the service alone, which answers 404 and 405 in our shape too."""
     app = web.Application(middlewares=[refuse_in_our_shape])
+    app.add_routes([web.get("/livez", _live), web.get("/readyz", answering(service.ready))])
     app.add_routes(service.routes())
     return app
 

@@ -15,7 +15,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from schemas.http import API_KEY_HEADER, ENVIRONMENT_HEADER, forbidden, unauthenticated
+from schemas.http import (
+    API_KEY_HEADER,
+    ENVIRONMENT_HEADER,
+    forbidden,
+    unauthenticated,
+    unavailable,
+)
 
 INGEST: Final = "ingest"
 READ: Final = "read"
@@ -39,6 +45,22 @@ class KeyRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     scopes: tuple[str, ...] = SCOPES
     expires_at: str | None = None
     revoked_at: str | None = None
+
+
+_record = msgspec.json.Decoder(KeyRecord)
+
+
+def encode_key(record: KeyRecord) -> bytes:
+    """Write a record as the topic holds it."""
+    return msgspec.json.encode(record)
+
+
+def decode_key(value: bytes) -> KeyRecord:
+    """Read a record of the topic. Raises ValueError."""
+    try:
+        return _record.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from None
 
 
 class NewKey(NamedTuple):
@@ -83,9 +105,14 @@ def now_text() -> str:
 
 
 class KeyRing:
-    """Every key that a service knows, found by hash. Filled by a feed, in the topic's order."""
+    """Every key that a service knows, found by hash. Filled by a feed, in the topic's order.
 
-    def __init__(self) -> None:
+    ``is_complete`` is False until the feed has read all there was: before that, a key that is not
+    here may still be a good one.
+    """
+
+    def __init__(self, *, is_complete: bool = True) -> None:
+        self.is_complete = is_complete
         self._by_id: dict[str, KeyRecord] = {}
         self._by_hash: dict[str, KeyRecord] = {}
 
@@ -101,8 +128,8 @@ class KeyRing:
     def tenant_of(self, headers: Mapping[str, str], scope: str) -> str:
         """Give the tenant whose key a request's headers carry.
 
-        Raises ApiError: 401 for no key or one that does not count, 403 for one without the
-        scope or a request that names another tenant's environment.
+        Raises ApiError: 503 before the keys are read, 401 for no key or one that does not count,
+        403 for one without the scope or a request that names another tenant's environment.
         """
         api_key = headers.get(API_KEY_HEADER)
         if api_key is None:
@@ -113,6 +140,8 @@ class KeyRing:
                 "no API key: send it in the header x-api-key, or as Authorization: Bearer"
             )
         record = self._by_hash.get(hash_secret(api_key))
+        if record is None and not self.is_complete:
+            raise unavailable("the API keys are not read yet; send it again", retry_after_s=1)
         if record is None:
             raise unauthenticated("the API key is unknown or was revoked")
         if record.expires_at is not None and record.expires_at <= now_text():

@@ -15,7 +15,7 @@ from aiohttp import ClientSession
 
 from deploy.embedded.log.events import SqliteEventLog
 from deploy.embedded.log.source import SqliteSource
-from ingest_gateway.log import NotStored, OutcomeUnknown
+from ingest_gateway.errors import NotStored, OutcomeUnknown
 from ingest_gateway.settings import Settings
 from schemas.event import MAX_BODY_BYTES
 from schemas.record import FORMAT, FORMAT_HEADER, LogRecord, Record

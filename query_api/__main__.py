@@ -1,0 +1,125 @@
+"""``python -m query_api``: the query service. ``--check`` checks the settings, Kafka (which holds
+the API keys) and ClickHouse, and leaves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from typing import Final
+
+from aiohttp import web
+
+from query_api.app import QueryService, application
+from query_api.errors import KeysUnreachable, StoreUnavailable
+from query_api.keys_feed import KafkaKeysFeed
+from query_api.settings import Settings
+from query_api.store import ClickHouseStore
+from schemas.kafka import KafkaSettings
+from schemas.keys import KeyRing
+from schemas.settings import Variables
+
+_log = logging.getLogger(__name__)
+
+_RETRY_S: Final = 1.0
+_MAX_URL_BYTES: Final = 1 << 16  # a list of many filter values is long
+_ANSWER_WITHIN_S: Final = 10.0  # for requests under way
+
+
+async def serve(settings: Settings, kafka: KafkaSettings) -> int:
+    """Serve until told to stop, then answer what was asked. Gives the exit status.
+
+    It listens at once, and is ready when ClickHouse answers and the keys are read.
+    """
+    stop = _watch_for_stop()
+    ring = KeyRing(is_complete=False)
+    feed, store = KafkaKeysFeed(kafka, ring), ClickHouseStore(settings)
+    runner = web.AppRunner(
+        application(QueryService(store, ring, settings)),
+        access_log=None,
+        max_line_size=_MAX_URL_BYTES,
+        max_field_size=_MAX_URL_BYTES,
+        shutdown_timeout=_ANSWER_WITHIN_S,
+    )
+    await runner.setup()
+    reading = asyncio.create_task(_read_keys(feed))
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+        _log.info("listening on %s:%d", settings.host, settings.port)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+        reading.cancel()
+        await asyncio.wait((reading,))
+        await feed.close()
+        await store.close()
+    return 0
+
+
+async def check(settings: Settings, kafka: KafkaSettings) -> None:
+    """Connect to everything and leave. Raises KeysUnreachable or StoreUnavailable."""
+    feed, store = KafkaKeysFeed(kafka, KeyRing()), ClickHouseStore(settings)
+    try:
+        await store.ping()
+        await feed.open()
+    finally:
+        await feed.close()
+        await store.close()
+
+
+async def _read_keys(feed: KafkaKeysFeed) -> None:
+    while True:
+        try:
+            await feed.open()
+            _log.info("the API keys are read")
+            return
+        except KeysUnreachable as error:
+            _log.warning("%s; again in %g s", error, _RETRY_S)
+            await asyncio.sleep(_RETRY_S)
+
+
+def _watch_for_stop() -> asyncio.Event:
+    """Give the event that the first SIGTERM or SIGINT sets; the second ends the process."""
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    return stop
+
+
+def main() -> int:
+    """Read arguments and environment, then serve or check. Gives the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m query_api", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="check everything, and leave")
+    arguments = parser.parse_args()
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s query %(levelname)s %(message)s", force=True
+    )
+    # It logs a traceback for each request that finds no server; ours say it in a line.
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)  # it tells every step of a group
+    variables = Variables(os.environ)
+    settings, kafka = Settings.read(variables), KafkaSettings.read(variables)
+    try:
+        variables.check()
+        if arguments.check:
+            asyncio.run(check(settings, kafka))
+            sys.stdout.write("query: the settings are good, Kafka and ClickHouse answer\n")
+            return 0
+        return asyncio.run(serve(settings, kafka))
+    except (KeysUnreachable, OSError, StoreUnavailable, ValueError) as error:
+        sys.stderr.write(f"query: {error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
