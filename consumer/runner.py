@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from consumer.batch import Batch
 from consumer.batch_writer import BatchWriter
@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 _FETCH_AT_ONCE: Final = 20_000
 _FETCH_AT_MOST_S: Final = 0.25  # a stop goes unseen no longer than this
 _BACKOFF_S: Final = 0.5
+
+T = TypeVar("T")
 
 
 class Consumer:
@@ -54,16 +56,12 @@ class Consumer:
         stopping = asyncio.create_task(stop.wait())
         finished = True
         try:
-            await self._source.open()
+            await _unless(stopping, self._source.open())
             while not stop.is_set():
-                assigning = asyncio.create_task(self._source.next_assignment())
-                try:
-                    await asyncio.wait((assigning, stopping), return_when=asyncio.FIRST_COMPLETED)
-                    if assigning.done():
-                        drained = await self._read(assigning.result(), stopping)
-                        finished = drained or not stop.is_set()
-                finally:
-                    await _end((assigning,))
+                assignment = await _unless(stopping, self._source.next_assignment())
+                if assignment is not None:
+                    drained = await self._read(assignment, stopping)
+                    finished = drained or not stop.is_set()
                 self._source.release()
         finally:
             await _end((stopping,))
@@ -146,6 +144,16 @@ class _Reading:
             if records:
                 batch.add(records, time.monotonic())
         return batch
+
+
+async def _unless(stopping: asyncio.Task[Any], work: Coroutine[Any, Any, T]) -> T | None:
+    """Do the work, or give it up with None when ``stopping`` is done first."""
+    working = asyncio.create_task(work)
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        await _end((working,))
 
 
 async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:

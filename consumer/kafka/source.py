@@ -15,7 +15,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, Ka
 from consumer.errors import MustStop, Revoked, Unavailable
 from consumer.kafka.records import Reader
 from consumer.kafka.settings import GroupSettings
-from consumer.kafka.topics import check_topics
+from consumer.kafka.topics import check_topics, unreachable
 from consumer.offsets import Position, where_to_start
 from consumer.source import Assignment
 from schemas.kafka import KafkaSettings
@@ -63,17 +63,14 @@ class KafkaSource:
             try:
                 await check_topics(self._settings)
                 self._consumer = await self._join()
-            except (KafkaError, OSError, TimeoutError) as error:
-                _log.warning(
-                    "Kafka at TALLY_KAFKA_BOOTSTRAP_SERVERS=%s can't be reached: %s",
-                    self._settings.bootstrap_servers,
-                    str(error) or type(error).__name__,
-                )
+            except Unavailable as error:
+                _log.warning("%s; again in %g s", error, _RETRY_S)
                 await asyncio.sleep(_RETRY_S)
 
     async def next_assignment(self) -> Assignment:
         """See `Source.next_assignment`."""
         assignment, partitions = await self._wait_for_partitions()
+        self._current = assignment  # a late release() may have taken it for the one before
         while not assignment.ended.is_set():
             try:
                 async with asyncio.timeout(_REQUEST_TIMEOUT_S):
@@ -94,7 +91,13 @@ class KafkaSource:
         size_bytes = 0
         timeout_ms = int(timeout_s * 1000)
         while len(records) < max_records and size_bytes < max_bytes:
-            bite = await self._get(timeout_ms, min(_BITE_RECORDS, max_records - len(records)))
+            try:
+                bite = await self._get(timeout_ms, min(_BITE_RECORDS, max_records - len(records)))
+            except Unavailable as error:
+                if not records:
+                    raise
+                _log.warning("%s", error)  # what was fetched before it would never come again
+                break
             if not bite:
                 break
             size_bytes += sum(len(record.value) for record in bite)
@@ -172,9 +175,11 @@ class KafkaSource:
         try:
             async with asyncio.timeout(_REQUEST_TIMEOUT_S):
                 await consumer.start()
-        except BaseException:
+        except BaseException as error:
             with suppress(KafkaError, OSError):
                 await consumer.stop()
+            if isinstance(error, (KafkaError, OSError)):  # a TimeoutError is an OSError
+                raise unreachable(self._settings, error) from error
             raise
         consumer.subscribe([self.topic], listener=_Listener(self))
         return consumer
@@ -268,7 +273,12 @@ class KafkaSource:
         """Say so if records were deleted before they were read; transactions leave gaps too."""
         assert self._consumer is not None, "open() comes first"
         one = TopicPartition(self.topic, partition)
-        first = (await self._consumer.beginning_offsets([one]))[one]
+        try:
+            first = (await self._consumer.beginning_offsets([one]))[one]
+        except (KafkaError, OSError) as error:
+            # The records behind the gap are in our hands: failing here would lose them.
+            _log.warning("why offsets before %d are missing is not known: %r", offset, error)
+            return
         _, complaint = where_to_start(partition, wanted, first, max(offset, wanted))
         if complaint:
             _log.error(complaint)
