@@ -31,6 +31,19 @@ class Position(NamedTuple):
         return cls(next_offset, int(version))
 
 
+def position_of_commit(next_offset: int, metadata: str) -> tuple[Position, str]:
+    """Give where to go on after a commit, and what a person must hear of it ("": nothing).
+
+    Kafka's tools, when they reset a group's offsets, leave no metadata. Then the clock begins
+    anew: records that were stored before get the versions they had, or lower ones, which change
+    nothing.
+    """
+    try:
+        return Position.from_commit(next_offset, metadata), ""
+    except ValueError as error:
+        return Position(next_offset, 0), f"{error}: was it reset by hand? The clock begins anew"
+
+
 class Versions:
     """Gives every record its version, in the order of its partition."""
 

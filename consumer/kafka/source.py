@@ -16,7 +16,7 @@ from consumer.errors import MustStop, Revoked, Unavailable
 from consumer.kafka.records import Reader
 from consumer.kafka.settings import GroupSettings
 from consumer.kafka.topics import check_topics, unreachable
-from consumer.offsets import Position, where_to_start
+from consumer.offsets import Position, position_of_commit, where_to_start
 from consumer.source import Assignment
 from schemas.kafka import KafkaSettings
 from schemas.record import LogRecord
@@ -71,6 +71,7 @@ class KafkaSource:
         """See `Source.next_assignment`."""
         assignment, partitions = await self._wait_for_partitions()
         self._current = assignment  # a late release() may have taken it for the one before
+        self._released.clear()
         while not assignment.ended.is_set():
             try:
                 async with asyncio.timeout(_REQUEST_TIMEOUT_S):
@@ -222,13 +223,13 @@ class KafkaSource:
             commit = commits.get(one)
             start = first[one]
             if commit is not None and commit.offset >= 0:
-                position = Position.from_commit(commit.offset, commit.metadata)
+                position, complaint = position_of_commit(commit.offset, commit.metadata)
                 positions[one.partition] = position
-                start, complaint = where_to_start(
+                start, another = where_to_start(
                     one.partition, position.next_offset, first[one], end[one]
                 )
-                if complaint:
-                    _log.error(complaint)
+                for text in filter(None, (complaint, another)):
+                    _log.error("partition %d: %s", one.partition, text)
             self._consumer.seek(one, start)
             self._reader.expect(one.partition, start)
         return positions
@@ -279,7 +280,7 @@ class KafkaSource:
             # The records behind the gap are in our hands: failing here would lose them.
             _log.warning("why offsets before %d are missing is not known: %r", offset, error)
             return
-        _, complaint = where_to_start(partition, wanted, first, max(offset, wanted))
+        _, complaint = where_to_start(partition, wanted, first, min(offset, wanted))
         if complaint:
             _log.error(complaint)
 

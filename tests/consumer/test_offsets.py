@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.offsets import Position, Versions
-from schemas.record import LogRecord
+from consumer.offsets import Position, Versions, position_of_commit, where_to_start
+from schemas.record import VERSION_HEADER, LogRecord
 
 pytestmark = pytest.mark.unit
 
@@ -47,3 +47,60 @@ def test_a_replay_from_any_commit_gives_the_same_versions(
     start = data.draw(st.integers(0, len(log)))
     replay = Versions(positions[start])
     assert [replay.stamp(record) for record in log[start:]] == first[start:]
+
+
+@given(records)
+def test_a_replay_without_a_commit_gives_no_higher_version(log: list[LogRecord]) -> None:
+    """Offsets that were reset by hand bring no version: nothing stored before is superseded."""
+    versions, anew = Versions({}), Versions({})
+    for index, record in enumerate(log):
+        first = versions.stamp(record)
+        if index >= len(log) // 2:
+            assert anew.stamp(record) <= first
+
+
+def test_a_returned_record_keeps_its_first_version() -> None:
+    """It steps past the offset, and the clock of the partition stays where it was."""
+    versions = Versions({0: Position(5, 1 << 40)})
+    returned = LogRecord(0, 5, 1 << 30, b"", b"", {VERSION_HEADER: b"1234"})
+    assert versions.stamp(returned) == 1234
+    assert versions.position(0) == Position(6, 1 << 40)
+
+
+@pytest.mark.parametrize("text", [b"", b"-1", b"1e3", b"new"])
+def test_a_version_that_is_none_is_not_taken(text: bytes) -> None:
+    """A header that nobody of ours wrote changes nothing."""
+    record = LogRecord(0, 5, 7, b"", b"", {VERSION_HEADER: text})
+    assert Versions({}).stamp(record) == 7 << 20
+
+
+def test_a_version_beyond_the_column_is_cut() -> None:
+    """The tables hold 64 bits."""
+    record = LogRecord(0, 5, 7, b"", b"", {VERSION_HEADER: b"9" * 30})
+    assert Versions({}).stamp(record) == 2**64 - 1
+
+
+def test_offsets_reset_by_hand_begin_a_new_clock() -> None:
+    """Kafka's tools leave no metadata: the offset counts, and a person hears of it."""
+    position, complaint = position_of_commit(17, "")
+    assert position == Position(17, 0)
+    assert "reset by hand" in complaint
+    assert position_of_commit(17, "v=5") == (Position(17, 5), "")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "start", "complaint"),
+    [
+        (10, 10, ""),
+        (5, 5, ""),
+        (20, 20, ""),
+        (3, 5, "3 to 4 of partition 7 were deleted before they were read: 2 records are lost"),
+        (21, 5, "committed offset 21 of partition 7, which ends at 20"),
+    ],
+)
+def test_where_a_commit_outside_of_the_log_goes_on(wanted: int, start: int, complaint: str) -> None:
+    """At the log's beginning, and never without a word."""
+    found, told = where_to_start(7, wanted, 5, 20)
+    assert found == start
+    assert complaint in told
+    assert bool(complaint) == bool(told)

@@ -186,3 +186,23 @@ async def test_many_senders_at_once(log: SqliteEventLog, tmp_path: Path) -> None
         )
     assert {status for status, _ in answers} == {202}
     assert len({record.key for record in await in_log(tmp_path)}) == 200
+
+
+async def test_a_record_tells_whence_it_came(log: SqliteEventLog, tmp_path: Path) -> None:
+    """Dialect, content type, request ID and trace travel in its headers; no key, nothing else."""
+    headers = {"X-Request-ID": "req-7", "traceparent": "00-4bf92f-00f067-01", "x-other": "y"}
+    async with serving(log, Settings()) as session:
+        assert (await post(session, "/v1/events", EVENT, **headers))[0] == 202
+        assert (await post(session, "/v1/events", EVENT, **{"X-Request-ID": "x" * 500}))[0] == 202
+    first, second = sorted(await in_log(tmp_path), key=lambda one: -len(one.headers))
+    ours = {
+        "tally-format": b"1",
+        "tally-dialect": b"flexprice",
+        "content-type": b"application/json",
+    }
+    assert first.headers == {
+        **ours,
+        "x-request-id": b"req-7",
+        "traceparent": b"00-4bf92f-00f067-01",
+    }
+    assert second.headers == ours
