@@ -133,11 +133,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def _container() -> Iterator[ClickHouse]:
+def clickhouse_with_users() -> Iterator[ClickHouse]:
+    """Run one in Docker whose user ``default`` may make others; the embedded one has none."""
+    with _container("CLICKHOUSE_DEFAULT_ACCESS_MANAGEMENT") as server:
+        yield server
+
+
+@contextmanager
+def _container(switch: str = "CLICKHOUSE_SKIP_USER_SETUP") -> Iterator[ClickHouse]:
     from testcontainers.core.container import DockerContainer
 
     container = DockerContainer(_IMAGE).with_exposed_ports(8123)
-    with container.with_env("CLICKHOUSE_SKIP_USER_SETUP", "1") as running:
+    with container.with_env(switch, "1") as running:
         server = ClickHouse(
             port=int(running.get_exposed_port(8123)), host=running.get_container_host_ip()
         )

@@ -11,9 +11,9 @@ import functools
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,8 @@ _START_S = 60.0
 _STOP_S = 30.0
 # A test's broker lives for seconds: compiled lightly, it starts sooner.
 _JVM = ("-XX:TieredStopAtLevel=1",)
+# A broker dies with the thread that started it, and a test may call from one that ends sooner.
+_starter = ThreadPoolExecutor(max_workers=1)
 
 
 @dataclass
@@ -95,14 +97,15 @@ class Broker:
             )
         )
         with (self.directory / OUTPUT).open("ab") as output:
-            self.process = subprocess.Popen(
+            self.process = _starter.submit(
+                subprocess.Popen,
                 broker_command(java, jars, jvm=_JVM),
                 cwd=self.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 preexec_fn=end_with_parent(),
-            )
+            ).result()
 
     def wait_until_ready(self) -> None:
         """Return once it answers and takes part; fail with its log if it ends first."""
@@ -237,18 +240,4 @@ def _java_and_jars() -> tuple[str, Path]:
 
 def _run(task: Coroutine[Any, Any, Any]) -> Any:
     """Run a coroutine to its end from code that may itself be called inside a loop."""
-    results: list[Any] = []
-    errors: list[BaseException] = []
-
-    def in_thread() -> None:
-        try:
-            results.append(asyncio.run(task))
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=in_thread)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    return _starter.submit(asyncio.run, task).result()

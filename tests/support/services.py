@@ -23,6 +23,7 @@ from urllib.request import Request, urlopen
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from deploy.clickhouse.store import connect, migrate
 from deploy.topics.plan import Wanted
@@ -214,6 +215,8 @@ class Services:
         await admin.start()
         try:
             commits = await admin.list_consumer_group_offsets(self.kafka.group)
+        except GroupCoordinatorNotAvailableError:
+            commits = {}  # before the first group ever
         finally:
             await admin.close()
         async with AIOKafkaConsumer(topic, **options) as consumer:

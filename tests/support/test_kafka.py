@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -190,6 +191,20 @@ os.kill(os.getpid(), signal.SIGKILL)
     )
     assert done.returncode == -9, done.stderr
     wait_until(lambda: not brokers_at(HOST, int(done.stdout)), within_s=5, what="Kafka dies")
+
+
+def test_broker_outlives_the_thread_that_asked_for_it(tmp_path: Path) -> None:
+    """A test may start a broker from a thread that ends; the broker goes on."""
+    broker = Broker(tmp_path / "broker")
+    thread = threading.Thread(target=broker.start)
+    thread.start()
+    thread.join()
+    try:
+        assert broker.process is not None
+        with pytest.raises(subprocess.TimeoutExpired):
+            broker.process.wait(0.5)
+    finally:
+        broker.end()
 
 
 async def test_cluster_elects_another_leader(tmp_path: Path) -> None:
