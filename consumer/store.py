@@ -165,7 +165,8 @@ class ClickHouseStore:
 
 def _by_reaction(error: Exception) -> Unavailable | Refused:
     code: Any = getattr(error, "code", None)
-    text = f"ClickHouse: {_AROUND.sub('', str(error).strip()) or type(error).__name__}"
+    words = _AROUND.sub("", " ".join(str(error).split()))
+    text = f"ClickHouse: {words or type(error).__name__}"
     if code is None or code in _NOT_NOW:
         return Unavailable(text)
     if code in _NOT_THE_ROWS:

@@ -12,15 +12,19 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from ingest_gateway.errors import NotStored, OutcomeUnknown
 from schemas.record import Record
 
 
 class Append:
-    """One call's records, spread over partitions, on their way to the broker and back."""
+    """One call's records, spread over partitions, on their way to the broker and back.
+
+    ``handed_over`` counts those of them that the broker has or may have.
+    """
 
     def __init__(self, parts: int) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.handed_over = False
+        self.handed_over = 0
         self.withdrawn = False
         self._parts_left = parts
 
@@ -36,7 +40,11 @@ class Append:
             self.done.set_result(None)
 
     def fail(self, error: Exception) -> None:
-        """Note that a part of it failed: the whole has."""
+        """Note that a part of it failed: the whole has. "Not stored" is said only if all of it
+        surely is not: another partition may have its part, or this one the beginning of its own.
+        """
+        if isinstance(error, NotStored) and not self.withdraw():
+            error = OutcomeUnknown(f"only a part of the records may be stored: {error}")
         self.withdrawn = True
         if not self.done.done():
             self.done.set_exception(error)
@@ -95,7 +103,7 @@ class Lane:
     async def _run(self) -> None:
         while taken := self._take():
             records = [record for part in taken for record in part.records[part.sent :]]
-            going = taken
+            going = [(part, 0) for part in taken]
             try:
                 batch, count = self._batches.fill(records)
                 going = self._divide(taken, count)
@@ -103,10 +111,12 @@ class Lane:
                 self.unconfirmed_records = count
                 await self._batches.send(batch)
             except Exception as error:
-                for part in going:
+                for part, sent in going:
+                    if isinstance(error, NotStored):
+                        part.append.handed_over -= sent
                     part.append.fail(error)
             else:
-                for part in going:
+                for part, _ in going:
                     if part.sent == len(part.records):
                         part.append.part_done()
             finally:
@@ -124,19 +134,19 @@ class Lane:
                 count += len(part.records) - part.sent
         return taken
 
-    def _divide(self, taken: Sequence[Part], count: int) -> list[Part]:
-        """Give the parts of which some of ``count`` records go now; whoever has records left is
-        the first to go next.
+    def _divide(self, taken: Sequence[Part], count: int) -> list[tuple[Part, int]]:
+        """Give the parts of which some of ``count`` records go now, with how many; whoever has
+        records left is the first to go next.
         """
-        going: list[Part] = []
+        going: list[tuple[Part, int]] = []
         unfinished: list[Part] = []
         for part in taken:
             now = min(count, len(part.records) - part.sent)
             count -= now
             part.sent += now
             if now:
-                part.append.handed_over = True
-                going.append(part)
+                part.append.handed_over += now
+                going.append((part, now))
             if part.sent < len(part.records):
                 unfinished.append(part)
         self._waiting.extendleft(reversed(unfinished))

@@ -12,17 +12,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from ingest_gateway.errors import BadTopic, NotStored, OutcomeUnknown, TooLarge, Unreachable
 from ingest_gateway.lane import Append, Lane, Part
 from ingest_gateway.partitioner import partition_of
+from ingest_gateway.topics import check_topic, unreachable
 from schemas.kafka import KafkaSettings
 from schemas.record import Record
-from schemas.topic_answers import read_topics
-from schemas.topics import EVENTS, check
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +32,7 @@ _RECORD_OVERHEAD_BYTES: Final = 2_000  # headers, lengths and the batch's own he
 _REQUEST_TIMEOUT_MS: Final = 10_000
 _WATCH_S: Final = 3.0
 _CONNECT_TIMEOUT_S: Final = 10.0
+_stopping: Final[set[asyncio.Task[None]]] = set()  # a loop itself keeps no task alive
 
 
 class EventLog(Protocol):
@@ -71,7 +69,7 @@ class KafkaEventLog:
         Raises `Unreachable`, after which it may be called again, or `BadTopic`, which a person
         must mend first.
         """
-        await self._check_topic()
+        await check_topic(self._settings)
         self._producer = await self._start_producer()
         self._grow()
         self._trouble = None
@@ -179,7 +177,7 @@ class KafkaEventLog:
         await _stop(old, within_s=5.0)
         while self._producer is None:
             try:
-                await self._check_topic()
+                await check_topic(self._settings)
                 self._producer = await self._start_producer()
                 self._trouble = None
             except (Unreachable, BadTopic) as error:
@@ -200,12 +198,16 @@ class KafkaEventLog:
             except TimeoutError:
                 answers = False
             stuck_s = max(lane.unconfirmed_s() for lane in self._lanes)
+            trouble = None
             if not answers:
-                self._trouble = f"no answer from {self._settings.bootstrap_servers}"
+                trouble = f"no answer from {self._settings.bootstrap_servers}"
             elif stuck_s > 2 * _WATCH_S:
-                self._trouble = f"Kafka has not confirmed a batch for {stuck_s:.0f} s"
-            else:
-                self._trouble = None
+                trouble = f"Kafka has not confirmed a batch for {stuck_s:.0f} s"
+            if trouble and not self._trouble:
+                _log.error("events are turned away: %s", trouble)
+            elif self._trouble and not trouble:
+                _log.info("events are accepted again")
+            self._trouble = trouble
 
     async def _start_producer(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
@@ -222,38 +224,8 @@ class KafkaEventLog:
                 await producer.partitions_for(self._topic)
         except (KafkaError, OSError, TimeoutError) as error:
             await _stop(producer, within_s=1.0)
-            raise self._unreachable(error) from error
+            raise unreachable(self._settings, error) from error
         return producer
-
-    def _unreachable(self, error: Exception) -> Unreachable:
-        why = str(error) or type(error).__name__
-        return Unreachable(
-            f"Kafka at TALLY_KAFKA_BOOTSTRAP_SERVERS={self._settings.bootstrap_servers}: {why}"
-        )
-
-    async def _check_topic(self) -> None:
-        """Raise `BadTopic` if the topic breaks what the design hangs on."""
-        admin = AIOKafkaAdminClient(
-            **self._settings.client_options(), request_timeout_ms=_REQUEST_TIMEOUT_MS
-        )
-        resource = ConfigResource(ConfigResourceType.TOPIC, self._topic)
-        try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                await admin.start()
-                topics = await admin.describe_topics()  # of names it would make them
-                configs = await admin.describe_configs([resource])
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise self._unreachable(error) from error
-        finally:
-            await admin.close()
-        resources = [one for answer in configs for one in answer.to_object()["resources"]]
-        try:
-            found = read_topics(topics, resources)
-        except ValueError as error:
-            raise BadTopic(str(error)) from None
-        wrong = [problem for problem in check({self._topic: EVENTS}, found) if problem.breaks]
-        if wrong:
-            raise BadTopic("; ".join(map(str, wrong)))
 
 
 class _PartitionBatches:
@@ -285,9 +257,15 @@ class _PartitionBatches:
 
 
 async def _stop(producer: AIOKafkaProducer, *, within_s: float) -> None:
-    """Stop a producer, which on its own would wait for a frozen broker for ever."""
-    try:
-        async with asyncio.timeout(within_s):
-            await producer.stop()
-    except (KafkaError, OSError, TimeoutError) as error:
-        _log.warning("a producer did not stop cleanly: %s", str(error) or type(error).__name__)
+    """Stop a producer; one that waits for a frozen broker is left to stop when that goes on."""
+    stopping = asyncio.create_task(producer.stop())
+    _stopping.add(stopping)
+    stopping.add_done_callback(_stopped)
+    if not (await asyncio.wait((stopping,), timeout=within_s))[0]:
+        _log.warning("a producer has not stopped within %g s: Kafka does not answer", within_s)
+
+
+def _stopped(stopping: asyncio.Task[None]) -> None:
+    _stopping.discard(stopping)
+    if not stopping.cancelled() and (error := stopping.exception()):
+        _log.warning("a producer did not stop cleanly: %r", error)

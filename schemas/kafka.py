@@ -16,6 +16,8 @@ _ADDRESS: Final = re.compile(r"\s*[^\s:,]+:\d{1,5}\s*(,\s*[^\s:,]+:\d{1,5}\s*)*"
 _PREFIX: Final = re.compile(r"[A-Za-z0-9._-]{1,200}")
 # How soon a client sees that a topic has more partitions.
 _METADATA_MAX_AGE_MS: Final = 10_000
+# While a broker is away each attempt of a client is a line in the log.
+_RETRY_BACKOFF_MS: Final = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,7 @@ class KafkaSettings:
             "bootstrap_servers": [part.strip() for part in self.bootstrap_servers.split(",")],
             "security_protocol": self.security_protocol,
             "metadata_max_age_ms": _METADATA_MAX_AGE_MS,
+            "retry_backoff_ms": _RETRY_BACKOFF_MS,
         }
         if self._uses_sasl:
             options["sasl_mechanism"] = self.sasl_mechanism

@@ -48,3 +48,38 @@ class Reader:
                 self._headers.clear()
             headers = self._headers[pairs] = {name: value or b"" for name, value in pairs}
         return headers
+
+
+class Fetched:
+    """Records that Kafka's client gave and that `Source.fetch` has not given yet.
+
+    The client knows no limit in bytes, and what it gave once it never gives again.
+    """
+
+    def __init__(self) -> None:
+        self._records: list[LogRecord] = []
+        self._size_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def add(self, records: list[LogRecord]) -> None:
+        """Take in what came next."""
+        self._records += records
+        self._size_bytes += sum(len(record.value) for record in records)
+
+    def reaches(self, max_records: int, max_bytes: int) -> bool:
+        """Whether `take` with these limits would not give more if more came."""
+        return len(self._records) >= max_records or self._size_bytes >= max_bytes
+
+    def take(self, max_records: int, max_bytes: int) -> list[LogRecord]:
+        """Give the first ones within the limits, and one at least if there is any."""
+        count = size_bytes = 0
+        for record in self._records[:max_records]:
+            if count and size_bytes + len(record.value) > max_bytes:
+                break
+            count += 1
+            size_bytes += len(record.value)
+        taken, self._records = self._records[:count], self._records[count:]
+        self._size_bytes -= size_bytes
+        return taken

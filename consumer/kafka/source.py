@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, KafkaTimeoutError
 
 from consumer.errors import MustStop, Revoked, Unavailable
-from consumer.kafka.records import Reader
+from consumer.kafka.records import Fetched, Reader
 from consumer.kafka.settings import GroupSettings
 from consumer.kafka.topics import check_topics, unreachable
 from consumer.offsets import Position, position_of_commit, where_to_start
@@ -51,6 +51,7 @@ class KafkaSource:
         self._current: Assignment | None = None
         self._released = asyncio.Event()
         self._reader = Reader()
+        self._fetched = Fetched()
 
     @property
     def topic(self) -> str:
@@ -88,23 +89,18 @@ class KafkaSource:
 
     async def fetch(self, *, max_records: int, max_bytes: int, timeout_s: float) -> list[LogRecord]:
         """See `Source.fetch`. Raises MustStop for what Kafka says will not change."""
-        records: list[LogRecord] = []
-        size_bytes = 0
         timeout_ms = int(timeout_s * 1000)
-        while len(records) < max_records and size_bytes < max_bytes:
+        while not self._fetched.reaches(max_records, max_bytes):
+            before = len(self._fetched)
             try:
-                bite = await self._get(timeout_ms, min(_BITE_RECORDS, max_records - len(records)))
-            except Unavailable as error:
-                if not records:
+                await self._get(timeout_ms, min(_BITE_RECORDS, max_records))
+            except Unavailable:
+                if not before:
                     raise
-                _log.warning("%s", error)  # what was fetched before it would never come again
+            if len(self._fetched) == before:
                 break
-            if not bite:
-                break
-            size_bytes += sum(len(record.value) for record in bite)
-            records += bite
             timeout_ms = 0
-        return records
+        return self._fetched.take(max_records, max_bytes)
 
     async def commit(self, positions: Mapping[int, Position]) -> None:
         """See `Source.commit`."""
@@ -219,6 +215,7 @@ class KafkaSource:
         first = await self._consumer.beginning_offsets(partitions)
         end = await self._consumer.end_offsets(partitions)
         positions: dict[int, Position] = {}
+        self._fetched = Fetched()
         for one in partitions:
             commit = commits.get(one)
             start = first[one]
@@ -234,28 +231,33 @@ class KafkaSource:
             self._reader.expect(one.partition, start)
         return positions
 
-    async def _get(self, timeout_ms: int, max_records: int) -> list[LogRecord]:
+    async def _get(self, timeout_ms: int, max_records: int) -> None:
         """Fetch once; nothing if the assignment ends meanwhile."""
         assignment = self._current
         if assignment is None or assignment.ended.is_set():
-            return []
-        asking = asyncio.create_task(self._ask(timeout_ms, max_records))
+            return
+        taking = asyncio.create_task(self._take_in(timeout_ms, max_records))
         ending = asyncio.create_task(assignment.ended.wait())
         try:
             # While the group rebalances Kafka's client answers nothing at all.
-            await asyncio.wait((asking, ending), return_when=asyncio.FIRST_COMPLETED)
-            fetched = asking.result() if asking.done() else {}
+            await asyncio.wait((taking, ending), return_when=asyncio.FIRST_COMPLETED)
+            if taking.done():
+                taking.result()
         finally:
-            for task in (asking, ending):
+            for task in (taking, ending):
                 task.cancel()
-            await asyncio.wait((asking, ending))
-        records: list[LogRecord] = []
-        for one, some in fetched.items():
+            await asyncio.wait((taking, ending))
+
+    async def _take_in(self, timeout_ms: int, max_records: int) -> None:
+        """Ask once; what comes is kept in the same breath, so that a cancellation loses nothing."""
+        gaps: list[tuple[int, int, int]] = []
+        for one, some in (await self._ask(timeout_ms, max_records)).items():
             wanted = self._reader.expect(one.partition, some[-1].offset + 1)
             if wanted != some[0].offset:
-                await self._look_into_gap(one.partition, wanted, some[0].offset)
-            records += self._reader.read(some)
-        return records
+                gaps.append((one.partition, wanted, some[0].offset))
+            self._fetched.add(self._reader.read(some))
+        for gap in gaps:
+            await self._look_into_gap(*gap)
 
     async def _ask(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
         """Ask Kafka's client. Raises Unavailable or MustStop."""
@@ -277,7 +279,6 @@ class KafkaSource:
         try:
             first = (await self._consumer.beginning_offsets([one]))[one]
         except (KafkaError, OSError) as error:
-            # The records behind the gap are in our hands: failing here would lose them.
             _log.warning("why offsets before %d are missing is not known: %r", offset, error)
             return
         _, complaint = where_to_start(partition, wanted, first, min(offset, wanted))

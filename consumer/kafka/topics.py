@@ -28,7 +28,7 @@ async def check_topics(settings: KafkaSettings) -> None:
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             await admin.start()
-            topics = await admin.describe_topics()  # of names it would make them
+            topics = await admin.describe_topics()  # asked by name, Kafka may make them
             configs = await admin.describe_configs(
                 [ConfigResource(ConfigResourceType.TOPIC, name) for name in specs]
             )
