@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
 import sys
+from typing import Final
 
 from consumer.errors import MustStop, Refused, Unavailable
 from consumer.kafka.dead_letter import KafkaDeadLetters
@@ -23,6 +25,10 @@ from schemas.kafka import KafkaSettings
 from schemas.settings import Variables
 
 _log = logging.getLogger(__name__)
+
+# A batch is some hundred thousand objects that all live until it is stored: looking through them
+# for cycles every 700 objects took a third of the consumer's time (27 us an event, 18 without).
+_GC_THRESHOLDS: Final = (100_000, 50, 50)
 
 
 async def consume(settings: Settings, kafka: KafkaSettings, group: GroupSettings) -> int:
@@ -68,6 +74,7 @@ def _watch_for_stop() -> asyncio.Event:
 
 def main() -> int:
     """Read arguments and environment, then consume or check. Gives the exit status."""
+    gc.set_threshold(*_GC_THRESHOLDS)
     parser = argparse.ArgumentParser(prog="python -m consumer", description=__doc__)
     parser.add_argument("--check", action="store_true", help="check everything, and leave")
     arguments = parser.parse_args()

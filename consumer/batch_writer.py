@@ -18,7 +18,7 @@ from consumer.settings import Settings
 from consumer.source import Source
 from consumer.store import Store
 from schemas.dead_letters import DeadLetter, attempts_before
-from schemas.record import LogRecord
+from schemas.record import VERSION_HEADER, LogRecord
 
 _log = logging.getLogger(__name__)
 
@@ -61,11 +61,12 @@ class BatchWriter:
         # 1. look up; the batch before this one is in the index already
         known = await self._insist("look-up", lambda: self._store.look_up(groups))
         # 2. events and tombstones, in one insert; rows that are refused are found and left out
+        at_most = self._limits.most_of(len(records)) + sum(
+            VERSION_HEADER in record.headers for record in records
+        )
         stored = await self._insist(
             "insert of events",
-            lambda: insert_isolating(
-                self._store, groups, known, at_most=self._limits.most_of(len(records))
-            ),
+            lambda: insert_isolating(self._store, groups, known, at_most=at_most),
         )
         # 3. the index, which only now may know of them
         if stored.entries:
@@ -89,7 +90,12 @@ class BatchWriter:
         """Give the dead letters of a batch. Raises MustStop if there are too many of them."""
         refusals = {id(sent): reason for sent, reason in refused}
         reasons = [one.reason or refusals.get(id(one.sent)) for one in taken]
-        if too_many := self._limits.observe([reason is not None for reason in reasons]):
+        # A letter that a person sent back may be as bad as it was: that says nothing new.
+        outcomes = [
+            reason is not None and not attempts_before(one.record)
+            for one, reason in zip(taken, reasons, strict=True)
+        ]
+        if too_many := self._limits.observe(outcomes):
             example = next(reason for reason in reasons if reason is not None)
             raise MustStop(
                 f"{too_many}; nothing of this batch is committed. One of them: {example}"

@@ -9,9 +9,8 @@ from typing import Final, NamedTuple
 _WINDOW: Final = 10_000  # records
 
 _WHAT_TO_DO: Final = (
-    "mend what is behind that (the table, the topic, a producer; 'tally dead-letters list' has the "
-    "reasons) and start the consumer again, or, if it is the records themselves, raise the limit "
-    "until they have passed"
+    "mend what is behind that (the table, the topic, a producer) and start the consumer again, or, "
+    "if it is the records themselves, raise the limit until they have passed"
 )
 
 

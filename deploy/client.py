@@ -12,7 +12,12 @@ from typing import Final, NamedTuple
 
 from aiohttp import ClientConnectorError
 
+from schemas.clickhouse import ClickHouseSettings
+from schemas.kafka import KafkaSettings
+
 CLIENT_FILE: Final = "client.env"
+KAFKA_ADDRESS: Final = "TALLY_KAFKA_BOOTSTRAP_SERVERS"
+KAFKA_PREFIX: Final = "TALLY_KAFKA_TOPIC_PREFIX"
 _DEFAULT_DATA: Final = ".tally"
 
 
@@ -51,6 +56,39 @@ def find_connection(url: str | None, api_key: str | None) -> Connection:
     if not (api_key.isascii() and api_key.isprintable()):
         raise ValueError("the API key holds a character that no HTTP header can carry")
     return Connection(url, api_key)
+
+
+def find_kafka(env: Mapping[str, str] = os.environ) -> KafkaSettings | None:
+    """Give the Kafka that holds the log: the one that the environment names, else the one of the
+    data directory's file; None where the log is the embedded one.
+
+    The file has no secrets, so users, passwords and certificates come from the environment either
+    way. Raises ValueError, with a text for the user, naming every setting that can't be right.
+    """
+    if not env.get(KAFKA_ADDRESS):
+        kept = read_client_file(data_directory(env) / CLIENT_FILE)
+        if not kept.get(KAFKA_ADDRESS):
+            return None
+        names = (KAFKA_ADDRESS, KAFKA_PREFIX)
+        env = {**env, **{name: kept[name] for name in names if kept.get(name)}}
+    return KafkaSettings.from_env(env)
+
+
+def find_clickhouse(env: Mapping[str, str] = os.environ) -> ClickHouseSettings | None:
+    """Give the ClickHouse of the data directory's file, else the one that the environment names.
+
+    Raises ValueError, with a text for the user, if neither can be right.
+    """
+    kept = read_client_file(data_directory(env) / CLIENT_FILE).get("CLICKHOUSE_URL")
+    if kept:
+        return ClickHouseSettings(url=kept)
+    return ClickHouseSettings.from_env(env) if env.get("TALLY_CLICKHOUSE_URL") else None
+
+
+def find_url(env: Mapping[str, str] = os.environ) -> str | None:
+    """Give the address of the API: $TALLY_URL, else the one of the data directory's file."""
+    kept = read_client_file(data_directory(env) / CLIENT_FILE).get("BASE_URL")
+    return _bare(env.get("TALLY_URL") or kept)
 
 
 def why_no_answer(error: Exception) -> str:

@@ -1,17 +1,18 @@
-"""`tally keys`: make, list and revoke the API keys of the stack whose data directory is here."""
+"""`tally keys`: make, list and revoke the API keys of the stack whose data directory is here, or
+whose log is in the Kafka that the environment names.
+"""
 
 from __future__ import annotations
 
-import sqlite3
+import asyncio
 import sys
-from pathlib import Path
 
 import msgspec
 from rich.console import Console
 from rich.table import Column, Table
 
-from deploy.client import data_directory
-from deploy.embedded.log.keys import append_key, read_keys
+from deploy.client import data_directory, find_kafka
+from deploy.keys_topic import EmbeddedKeys, KeysTopic, KeysUnavailable
 from schemas.keys import KeyRecord, make_key, now_text
 
 _WIDE = 200
@@ -21,8 +22,8 @@ def create(tenant: str, name: str, *, as_json: bool) -> int:
     """Make a key and print it, alone, on stdout: it is shown this once. Gives the exit status."""
     try:
         made = make_key(tenant, name)
-        append_key(_log_directory(), made.record)
-    except (ValueError, OSError, sqlite3.Error) as error:
+        asyncio.run(_topic().append(made.record))
+    except (KeysUnavailable, ValueError) as error:
         return _failed(error)
     if as_json:
         answer = {
@@ -45,8 +46,8 @@ def create(tenant: str, name: str, *, as_json: bool) -> int:
 def show(tenant: str | None, *, as_json: bool) -> int:
     """List the keys, without their secrets, which nobody has. Gives the exit status."""
     try:
-        keys = [key for key in read_keys(_log_directory()) if tenant in (None, key.tenant)]
-    except (ValueError, OSError, sqlite3.Error) as error:
+        keys = [key for key in asyncio.run(_topic().read()) if tenant in (None, key.tenant)]
+    except (KeysUnavailable, ValueError) as error:
         return _failed(error)
     if as_json:
         sys.stdout.write(msgspec.json.encode([_public(key) for key in keys]).decode() + "\n")
@@ -64,16 +65,22 @@ def show(tenant: str | None, *, as_json: bool) -> int:
 def revoke(key_id: str) -> int:
     """Revoke a key by its ID: within seconds every service refuses it. Gives the exit status."""
     try:
-        keys = {key.key_id: key for key in read_keys(_log_directory())}
-        key = keys.get(key_id)
-        if key is None:
-            raise ValueError(f"there is no key {key_id!r}; 'tally keys list' shows their IDs")
-        if key.revoked_at is None:
-            append_key(_log_directory(), msgspec.structs.replace(key, revoked_at=now_text()))
-    except (ValueError, OSError, sqlite3.Error) as error:
+        key = asyncio.run(_revoke(_topic(), key_id))
+    except (KeysUnavailable, ValueError) as error:
         return _failed(error)
     sys.stderr.write(f"{key_id} of tenant {key.tenant} is revoked\n")
     return 0
+
+
+async def _revoke(topic: KeysTopic, key_id: str) -> KeyRecord:
+    """Raises ValueError for an unknown key, KeysUnavailable."""
+    keys = {key.key_id: key for key in await topic.read()}
+    key = keys.get(key_id)
+    if key is None:
+        raise ValueError(f"there is no key {key_id!r}; 'tally keys list' shows their IDs")
+    if key.revoked_at is None:
+        await topic.append(msgspec.structs.replace(key, revoked_at=now_text()))
+    return key
 
 
 def _public(key: KeyRecord) -> dict[str, object]:
@@ -94,16 +101,21 @@ def _state(key: KeyRecord) -> str:
     return "good" if key.expires_at is None else f"until {key.expires_at}"
 
 
-def _log_directory() -> Path:
-    """The log of the data directory. Raises ValueError if there is no such directory: a key in
+def _topic() -> KeysTopic:
+    """Find the topic. Raises ValueError if there is neither Kafka nor a data directory: a key in
     one that nobody serves would look good and open nothing.
     """
+    if kafka := find_kafka():
+        from deploy.kafka_log.keys_feed import KafkaKeys
+
+        return KafkaKeys(kafka)
     data = data_directory()
     if not data.is_dir():
         raise ValueError(
-            f"there is no data directory {data}: start 'tally up' first, or set TALLY_DATA"
+            f"there is no data directory {data}: start 'tally up' first, or set TALLY_DATA, or "
+            "for Kafka TALLY_KAFKA_BOOTSTRAP_SERVERS"
         )
-    return data / "log"
+    return EmbeddedKeys(data / "log")
 
 
 def _failed(error: Exception) -> int:

@@ -48,7 +48,8 @@ class KafkaSource:
         self._group = group
         self._consumer: AIOKafkaConsumer | None = None
         self._assigned: asyncio.Queue[tuple[Assignment, set[TopicPartition]]] = asyncio.Queue()
-        self._current: Assignment | None = None
+        self._latest: Assignment | None = None
+        self._current: Assignment | None = None  # until it is released
         self._released = asyncio.Event()
         self._reader = Reader()
         self._fetched = Fetched()
@@ -81,8 +82,7 @@ class KafkaSource:
             except IllegalStateError:
                 break  # given away again meanwhile; `ended` says so
             except (KafkaError, OSError, TimeoutError) as error:
-                why = str(error) or type(error).__name__
-                _log.warning("the group's commits can't be read, trying again: %s", why)
+                _log.warning("the group's commits can't be read, trying again: %r", error)
                 await asyncio.sleep(_RETRY_S)
         _log.info("reading partitions %s", sorted(one.partition for one in partitions))
         return assignment
@@ -134,20 +134,20 @@ class KafkaSource:
             async with asyncio.timeout(_REQUEST_TIMEOUT_S):
                 await consumer.stop()
         except (KafkaError, OSError, TimeoutError) as error:
-            why = str(error) or type(error).__name__
-            _log.warning("the group could not be left cleanly: %s", why)
+            _log.warning("the group could not be left cleanly: %r", error)
 
     def assigned(self, partitions: Collection[TopicPartition]) -> None:
         """Take what the group gave us."""
         self._released.clear()
-        self._current = Assignment({})
+        self._latest = self._current = Assignment({})
         self._assigned.put_nowait((self._current, set(partitions)))
 
     async def revoked(self) -> None:
         """Give everything back: end the assignment and wait until nothing of it is held."""
+        if self._latest is not None:
+            self._latest.ended.set()  # even if nobody has asked for it yet
         if self._current is None:
             return
-        self._current.ended.set()
         try:
             async with asyncio.timeout(_REBALANCE_TIMEOUT_S):
                 await self._released.wait()
@@ -250,11 +250,11 @@ class KafkaSource:
 
     async def _take_in(self, timeout_ms: int, max_records: int) -> None:
         """Ask once; what comes is kept in the same breath, so that a cancellation loses nothing."""
-        gaps: list[tuple[int, int, int]] = []
+        gaps: list[tuple[TopicPartition, int, int]] = []
         for one, some in (await self._ask(timeout_ms, max_records)).items():
             wanted = self._reader.expect(one.partition, some[-1].offset + 1)
             if wanted != some[0].offset:
-                gaps.append((one.partition, wanted, some[0].offset))
+                gaps.append((one, wanted, some[0].offset))
             self._fetched.add(self._reader.read(some))
         for gap in gaps:
             await self._look_into_gap(*gap)
@@ -272,16 +272,15 @@ class KafkaSource:
             raise MustStop(f"Kafka: {error}") from error
         return fetched
 
-    async def _look_into_gap(self, partition: int, wanted: int, offset: int) -> None:
+    async def _look_into_gap(self, one: TopicPartition, wanted: int, offset: int) -> None:
         """Say so if records were deleted before they were read; transactions leave gaps too."""
         assert self._consumer is not None, "open() comes first"
-        one = TopicPartition(self.topic, partition)
         try:
             first = (await self._consumer.beginning_offsets([one]))[one]
         except (KafkaError, OSError) as error:
             _log.warning("why offsets before %d are missing is not known: %r", offset, error)
             return
-        _, complaint = where_to_start(partition, wanted, first, min(offset, wanted))
+        _, complaint = where_to_start(one.partition, wanted, first, min(offset, wanted))
         if complaint:
             _log.error(complaint)
 

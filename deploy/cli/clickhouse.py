@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from deploy.clickhouse.command import Where
 
 Cluster = Annotated[
     str | None,
@@ -24,6 +27,7 @@ Database = Annotated[
 Wait = Annotated[
     float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for the server.")
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 users = typer.Typer(help="Who may do what in ClickHouse.", no_args_is_help=True)
 analysts = typer.Typer(
@@ -67,3 +71,53 @@ def apply_users(cluster: Cluster = None, database: Database = None, wait: Wait =
 
     where = command.Where(cluster=cluster, database=database, wait_s=wait)
     raise typer.Exit(command.apply_users(where))
+
+
+@analysts.command("create")
+def create_analyst(
+    tenant: Annotated[str, typer.Option(help="Whose events.")],
+    user: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The user's name, analyst_...  [analyst_TENANT]"),
+    ] = None,
+    as_json: Json = False,
+    cluster: Cluster = None,
+    database: Database = None,
+) -> None:
+    """Make a user who reads one tenant's events, in the view usage_events, and nothing else.
+
+    The password is made here and shown once; a user who exists gets a new one. The user is made in
+    the ClickHouse of TALLY_CLICKHOUSE_URL if that is set, else in that of 'tally up'.
+    """
+    from deploy.analysts import command
+
+    where = _where(cluster, database)
+    raise typer.Exit(command.create(tenant, user, where, as_json=as_json))
+
+
+@analysts.command("list")
+def list_analysts(
+    as_json: Json = False, cluster: Cluster = None, database: Database = None
+) -> None:
+    """List the analysts and what each may see."""
+    from deploy.analysts import command
+
+    raise typer.Exit(command.show(_where(cluster, database), as_json=as_json))
+
+
+@analysts.command("drop")
+def drop_analyst(
+    user: Annotated[str, typer.Argument(help="As 'tally analysts list' shows it.")],
+    cluster: Cluster = None,
+    database: Database = None,
+) -> None:
+    """Take an analyst away, at once."""
+    from deploy.analysts import command
+
+    raise typer.Exit(command.drop(user, _where(cluster, database)))
+
+
+def _where(cluster: str | None, database: str | None) -> Where:
+    from deploy.clickhouse.command import Where
+
+    return Where(cluster=cluster, database=database, wait_s=0)

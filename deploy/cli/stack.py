@@ -13,7 +13,20 @@ def add_to(app: typer.Typer) -> None:
     app.command()(status)
 
 
-def up() -> None:
+def up(
+    kafka: Annotated[
+        bool,
+        typer.Option(
+            "--kafka",
+            help="Keep the log in Kafka: the one at ADDRESS, else at "
+            "TALLY_KAFKA_BOOTSTRAP_SERVERS, else a broker of its own, for which it needs Java "
+            "and, once, Maven.",
+        ),
+    ] = False,
+    address: Annotated[
+        str | None, typer.Argument(metavar="[ADDRESS]", help="With --kafka: host:port[,host:port]")
+    ] = None,
+) -> None:
     """Run the whole pipeline on this machine until Ctrl-C.
 
     TALLY_PORT (8080), TALLY_HOST (127.0.0.1) and TALLY_DATA (.tally) say where. When it is ready
@@ -22,7 +35,9 @@ def up() -> None:
     """
     from deploy.embedded import command
 
-    raise typer.Exit(command.up())
+    if address and not kafka:
+        raise typer.BadParameter("an address of Kafka goes with --kafka", param_hint="ADDRESS")
+    raise typer.Exit(command.up(kafka=(address or "") if kafka else None))
 
 
 def status(

@@ -1,4 +1,6 @@
 -- Why each line is as it is: ARCHITECTURE.md, "The tables".
+
+-- On a cluster, sharded by: sipHash64(tenant, event_id)
 CREATE TABLE IF NOT EXISTS events
 (
     tenant               LowCardinality(String),
@@ -29,6 +31,7 @@ SETTINGS index_granularity = 2048,
     fsync_part_directory = 1,
     old_parts_lifetime = 480;
 
+-- On a cluster, sharded by: h1
 CREATE TABLE IF NOT EXISTS event_ids
 (
     h1       UInt64 CODEC(NONE),

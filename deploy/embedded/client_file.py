@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from deploy.client import CLIENT_FILE, read_client_file
-from deploy.embedded.log.keys import append_key, read_keys
+from deploy.keys_topic import KeysTopic
 from schemas.keys import hash_secret, make_key
 
 FIRST_TENANT: Final = "default"
 
-_SAFE_VALUE = re.compile(r"[A-Za-z0-9._~:/@-]*")
+_SAFE_VALUE = re.compile(r"[A-Za-z0-9._~:/@,-]*")
 
 
 def write_client_file(path: Path, values: dict[str, str]) -> None:
@@ -30,15 +30,17 @@ def write_client_file(path: Path, values: dict[str, str]) -> None:
     temporary.replace(path)
 
 
-def credentials(data: Path, log_directory: Path) -> dict[str, str]:
+async def credentials(data: Path, keys: KeysTopic) -> dict[str, str]:
     """Give API_KEY, SEQUENCE_ID and SEQUENCE_SECRET: the ones of the last start if they still
     count, else of a key made now. The first start makes the first tenant with it.
+
+    Raises KeysUnavailable.
     """
     kept = read_client_file(data / CLIENT_FILE)
-    good = {key.key_hash for key in read_keys(log_directory) if key.revoked_at is None}
+    good = {key.key_hash for key in await keys.read() if key.revoked_at is None}
     names = ("API_KEY", "SEQUENCE_ID", "SEQUENCE_SECRET")
     if all(kept.get(name) for name in names) and hash_secret(kept["API_KEY"]) in good:
         return {name: kept[name] for name in names}
     made = make_key(FIRST_TENANT, CLIENT_FILE)
-    append_key(log_directory, made.record)
+    await keys.append(made.record)
     return dict(zip(names, (made.api_key, made.record.key_id, made.sequence_secret), strict=True))

@@ -11,21 +11,26 @@ from importlib.util import find_spec
 from consumer.settings import Settings as ConsumerSettings
 from deploy.clickhouse.store import CannotMigrate, Unreachable
 from deploy.embedded.child import log_to_stderr
-from deploy.embedded.up import CannotStart
+from deploy.embedded.errors import CannotStart
+from deploy.embedded.kafka.errors import CannotStartError
 from deploy.embedded.up import up as run_stack
+from deploy.keys_topic import KeysUnavailable
 from deploy.settings import UpSettings
+from deploy.topics.outcome import TopicsError
 from ingest_gateway.settings import Settings as GatewaySettings
 from query_api.settings import Settings as QuerySettings
 
 
-def up() -> int:
-    """Run the stack until a signal. Gives the exit status."""
+def up(*, kafka: str | None) -> int:
+    """Run the stack until a signal; ``kafka`` is as for `UpSettings.from_env`. Gives the exit
+    status.
+    """
     if find_spec("chdb") is None:
         sys.stderr.write("tally up: chdb is missing: pip install 'tally-events[embedded]'\n")
         return 1
     log_to_stderr("tally")
     try:
-        settings = UpSettings.from_env(os.environ)
+        settings = UpSettings.from_env(os.environ, kafka=kafka)
         # The processes read these themselves; a mistake is told before any of them starts.
         GatewaySettings.from_env(os.environ)
         QuerySettings.from_env(os.environ)
@@ -34,7 +39,10 @@ def up() -> int:
     except (
         CannotMigrate,
         CannotStart,
+        CannotStartError,
+        KeysUnavailable,
         OSError,
+        TopicsError,
         Unreachable,
         ValueError,
         sqlite3.Error,

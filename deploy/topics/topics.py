@@ -46,6 +46,12 @@ async def verify(settings: KafkaSettings) -> Verdict:
     return Verdict(found, check(topics_of(settings), found))
 
 
+async def cluster_id(settings: KafkaSettings) -> str:
+    """Give the ID of the cluster, whatever its address is. Raises TopicsError."""
+    async with _connected(settings) as admin:
+        return str((await _patiently(admin.describe_cluster))["cluster_id"])
+
+
 async def apply(settings: KafkaSettings, wanted: Wanted, *, dry_run: bool = False) -> Applied:
     """Make the topics that are missing, and mend the settings of those that exist.
 

@@ -7,10 +7,12 @@ import uuid
 
 from aiohttp import ClientError, web
 
+from deploy.embedded.clickhouse.accounts import log_in
 from deploy.embedded.clickhouse.answer import Head
 from deploy.embedded.clickhouse.body import Body, read_form
 from deploy.embedded.clickhouse.engine import Engine
 from deploy.embedded.clickhouse.errors import RequestError, ServerError, from_engine
+from deploy.embedded.clickhouse.gate import Gate
 from deploy.embedded.clickhouse.pool import Pool
 from deploy.embedded.clickhouse.query import Lease, answer, insert
 from deploy.embedded.clickhouse.request import read_request
@@ -31,6 +33,7 @@ class App:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._gate = Gate()
         self._pool = Pool(engine.kill)
         self._sessions = Sessions(lambda link: self._pool.submit(link.close))
         self.application = web.Application()
@@ -72,13 +75,14 @@ class App:
 
     async def _run(self, http: web.Request, head: Head) -> web.StreamResponse:
         request = read_request(http.method, http.query.items(), http.headers)
+        account = log_in(request.user, request.password, self._engine.directory)
         encoding = request.content_encoding
         if http.content_type == "multipart/form-data":
             request = await read_form(http, request)
             encoding = ""
         body = Body(http.content, encoding)
         statement = await body.statement(request.query)
-        lease = Lease(self._engine, self._sessions, request)
+        lease = Lease(self._engine, self._sessions, self._gate, request, account)
         async with lease.admitted(self._pool) as work:
             if isinstance(statement, InsertHead):
                 return await insert(work, lease, statement, body, head)

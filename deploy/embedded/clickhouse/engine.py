@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import chdb
 
+from deploy.embedded.clickhouse.access import CONFIG_FILE, USERS_FILE, config_xml, users_xml
 from deploy.embedded.clickhouse.spool import Spool, empty_spool_directory
 
 _LOCK_NAME = "server.lock"
@@ -34,22 +35,24 @@ class Facts:
 class Engine:
     """Owns ``directory`` until `close`, and makes it the process's working directory.
 
-    The engine reads a ``config.xml`` from there. One connection stays open, so that the engine
-    and its background merges outlive every query. Everything here blocks.
+    The engine reads its configuration and its users from there. One connection stays open, so
+    that the engine and its background merges outlive every query. Everything here blocks.
     """
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._directory = str(directory.resolve())
+        self.directory = directory.resolve()
         self._lock = _lock(directory)
-        os.chdir(self._directory)
+        os.chdir(self.directory)
         empty_spool_directory()
+        Path(CONFIG_FILE).write_text(config_xml())
+        Path(USERS_FILE).write_text(users_xml())
         self._keeper = self.connect()
         self.facts = self._ask_facts()
 
     def connect(self) -> Any:
         """Open one more connection, with settings and temporary tables of its own."""
-        return chdb.connect(self._directory)  # type: ignore[no-untyped-call]
+        return chdb.connect(str(self.directory))  # type: ignore[no-untyped-call]
 
     def spool(self) -> Spool:
         """Open a new file for the data of an INSERT."""

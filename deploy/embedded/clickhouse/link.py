@@ -101,6 +101,21 @@ class Link:
         """Set what every session starts with; call it once, before anything else."""
         self._set({**_BASE_SETTINGS, "log_comment": self.token})
 
+    def restrict(self, role: str) -> None:
+        """Give up every right but those of ``role``, and writing: call it last.
+
+        Settings can still be changed, or clients would not send theirs with a request; it is for
+        the gate to keep them out of queries.
+        """
+        self._execute(f"SET ROLE {role}")
+        self._execute("SET readonly = 2")
+
+    def ask(self, sql: str, parameters: Mapping[str, str]) -> str:
+        """Run a query on the side and give its answer, as text without escapes."""
+        with self._engine_errors():
+            answer: bytes = self._connection.query(sql, "TSVRaw", params=dict(parameters)).bytes()
+        return answer.decode("utf-8", "surrogateescape")
+
     def refuse_write(self, sql: bytes) -> None:
         """Raise READONLY unless the statement only reads, or only changes the session."""
         text = sql.decode("utf-8", "replace")

@@ -9,10 +9,12 @@ from typing import IO
 
 from aiohttp import HttpVersion11, web
 
+from deploy.embedded.clickhouse.access import Account
 from deploy.embedded.clickhouse.answer import Answer, Head
 from deploy.embedded.clickhouse.body import Body
 from deploy.embedded.clickhouse.engine import Engine
 from deploy.embedded.clickhouse.errors import RequestError, ServerError
+from deploy.embedded.clickhouse.gate import Gate
 from deploy.embedded.clickhouse.link import Link
 from deploy.embedded.clickhouse.pool import Pool, Work
 from deploy.embedded.clickhouse.request import Request
@@ -29,13 +31,18 @@ class Lease:
     Making one locks the session; `RequestError` says that it can't be had.
     """
 
-    def __init__(self, engine: Engine, sessions: Sessions, request: Request) -> None:
+    def __init__(
+        self, engine: Engine, sessions: Sessions, gate: Gate, request: Request, account: Account
+    ) -> None:
         self._engine = engine
+        self._gate = gate
+        self._account = account
         self._sessions = sessions
         self.request = request
         self._session: Session | None = None
         self._link: Link | None = None
-        if request.session is not None:
+        # A restricted account has nothing to keep in one, and must never get into another's.
+        if request.session is not None and not account.is_restricted:
             self._session = sessions.acquire(request.session)
 
     def admitted(self, pool: Pool) -> Work:
@@ -52,6 +59,8 @@ class Lease:
         reads_only = not request.may_write or request.settings.get("readonly", "0") != "0"
         if reads_only and isinstance(statement, InsertHead):
             raise RequestError(164, "READONLY", "default: Cannot execute query in readonly mode")
+        if self._account.is_restricted:
+            return self._open_restricted(statement)
         if session is None:
             self._link = link = Link(self._engine)
             link.prepare_once(request.settings, request.database, may_write=request.may_write)
@@ -67,6 +76,29 @@ class Lease:
             link.prepare_session(request.settings, request.database)
         if reads_only and isinstance(statement, Statement):
             link.refuse_write(statement.sql)
+        return link
+
+    def _open_restricted(self, statement: InsertHead | Statement) -> Link:
+        request, account = self.request, self._account
+        if isinstance(statement, InsertHead):
+            raise RequestError(
+                164, "READONLY", f"{account.name}: Cannot execute query in readonly mode"
+            )
+        database = request.database
+        if account.home is not None:
+            if database not in (None, "default", account.home):
+                raise RequestError(
+                    497, "ACCESS_DENIED", f"{account.name}: no access to database {database!r}"
+                )
+            database = account.home
+        if (name := account.refused_setting(request.settings)) is not None:
+            raise RequestError(
+                164, "READONLY", f"{account.name}: Cannot modify {name!r} setting in readonly mode"
+            )
+        self._link = link = Link(self._engine)
+        link.prepare_once(account.bounded(request.settings), database, may_write=True)
+        link.restrict(account.role or "NONE")
+        self._gate.check(statement.sql, request.parameters, account, link.ask)
         return link
 
     def kill_token(self) -> str | None:

@@ -56,6 +56,8 @@ class Request:
 
     query: str
     may_write: bool
+    user: str = ""
+    password: str = field(default="", repr=False)
     database: str | None = None
     default_format: str = "TabSeparated"
     query_id: str | None = None
@@ -73,8 +75,8 @@ def read_request(
 ) -> Request:
     """Type a request; a name that is given twice counts once, the last time.
 
-    ``headers`` must find names in any case. Raises `RequestError` for a wrong user, a bad
-    session timeout, or an option that this server does not have.
+    ``headers`` must find names in any case. Raises `RequestError` for a bad session timeout, or
+    an option that this server does not have.
     """
     options: dict[str, str] = {}
     settings: dict[str, str] = {}
@@ -87,11 +89,13 @@ def read_request(
         elif name not in _IGNORED:
             settings[_setting(name)] = value
     waits = options.get("wait_end_of_query") or settings.pop("http_wait_end_of_query", "")
-    check_user(options, headers)
+    user, password = _credentials(options, headers)
     _refuse_what_is_missing(options)
     return Request(
         query=options.get("query", ""),
         may_write=method == "POST",
+        user=user,
+        password=password,
         database=headers.get("X-ClickHouse-Database") or options.get("database") or None,
         default_format=headers.get("X-ClickHouse-Format")
         or options.get("default_format")
@@ -107,21 +111,12 @@ def read_request(
     )
 
 
-def check_user(options: Mapping[str, str], headers: Mapping[str, str]) -> None:
-    """Let in the user ``default`` without a password, the only one that the engine has."""
+def _credentials(options: Mapping[str, str], headers: Mapping[str, str]) -> tuple[str, str]:
     user, password = options.get("user", ""), options.get("password", "")
     user = headers.get("X-ClickHouse-User", user)
     password = headers.get("X-ClickHouse-Key", password)
     authorization = headers.get("Authorization")
-    if authorization is not None:
-        user, password = _basic(authorization)
-    if (user or "default") != "default" or password:
-        raise RequestError(
-            516,
-            "AUTHENTICATION_FAILED",
-            f"{user or 'default'}: Authentication failed: this server knows only the user "
-            "'default' with an empty password",
-        )
+    return (user, password) if authorization is None else _basic(authorization)
 
 
 def _basic(authorization: str) -> tuple[str, str]:
