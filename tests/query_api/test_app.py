@@ -251,4 +251,4 @@ async def test_health(api: Api) -> None:
     """The process says that it lives, and what it needs says that it answers."""
     assert (await api.call("GET", "/query/livez", None)).body == {"status": "ok"}
     ready = await api.call("GET", "/query/readyz", None)
-    assert (ready.status, ready.body) == (200, {"clickhouse": "ok"})
+    assert (ready.status, ready.body) == (200, {"clickhouse": "ok", "keys": "ok"})

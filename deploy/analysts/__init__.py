@@ -1,0 +1,1 @@
+"""`tally analysts`: users of ClickHouse who read one tenant's events."""
