@@ -60,7 +60,7 @@ class Versions:
         previous = 0 if position is None else position.version
         first = record.headers.get(VERSION_HEADER)
         # Python refuses to read thousands of digits, and whoever may append may write them.
-        if first is not None and first.isdigit() and len(first) <= 20:
+        if first is not None and first.isdigit() and len(first) <= 40:
             self._positions[record.partition] = Position(record.offset + 1, previous)
             return min(int(first), MAX_VERSION)
         version = next_version(previous, record.append_ms)

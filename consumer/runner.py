@@ -80,7 +80,7 @@ class Consumer:
             await asyncio.wait(
                 (collecting, storing, ending, stopping), return_when=asyncio.FIRST_COMPLETED
             )
-            reading.ending.set()
+            reading.stop()
             async with asyncio.timeout(self._settings.drain_timeout_s):
                 await asyncio.gather(collecting, storing)
         except Revoked as error:
@@ -101,18 +101,23 @@ class _Reading:
     def __init__(
         self, source: Source, writer: BatchWriter, settings: Settings, assignment: Assignment
     ) -> None:
-        self.ending = asyncio.Event()
         self._source = source
         self._writer = writer
         self._settings = settings
+        self._assignment = assignment
+        self._stopping = False
         self._versions = Versions(assignment.positions)
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue()
         # The batch that is stored, and the one that is collected meanwhile.
         self._places = asyncio.Semaphore(2)
 
+    def stop(self) -> None:
+        """Collect no more; what is held is stored."""
+        self._stopping = True
+
     async def collect(self) -> None:
         """Fill batches and hand them over, one ahead; None at the end."""
-        while not self.ending.is_set():
+        while not self._is_ending():
             await self._places.acquire()
             batch = await self._collect_one()
             self._batches.put_nowait(batch)
@@ -125,9 +130,12 @@ class _Reading:
                 await self._writer.write(batch.records, self._versions)
             self._places.release()
 
+    def _is_ending(self) -> bool:
+        return self._stopping or self._assignment.ended.is_set()
+
     async def _collect_one(self) -> Batch:
         batch = Batch()
-        while not self.ending.is_set() and not batch.is_full(self._settings):
+        while not self._is_ending() and not batch.is_full(self._settings):
             seconds_left = batch.seconds_left(self._settings, time.monotonic())
             if seconds_left <= 0:
                 break

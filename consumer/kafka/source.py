@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -26,15 +27,11 @@ _log = logging.getLogger(__name__)
 _REQUEST_TIMEOUT_S: Final = 10.0
 _RETRY_S: Final = 1.0
 _BITE_RECORDS: Final = 1_000  # of one call: it knows no limit in bytes
-_FETCH_BYTES: Final = 16 * 1024 * 1024
-_FETCH_PARTITION_BYTES: Final = 1024 * 1024
 # Longer than any drain: Kafka waits this long for a consumer that finishes what it holds.
 _REBALANCE_TIMEOUT_S: Final = 60
-# A consumer that waits for ClickHouse is not dead: nobody else could store its partitions either.
-_NO_POLL_TIMEOUT_MS: Final = 2**31 - 1
 
 
-class KafkaSource:
+class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
     """A `Source` over a Kafka consumer group.
 
     Membership is dynamic, so that a consumer that leaves is missed at once. When the group
@@ -47,7 +44,8 @@ class KafkaSource:
         self._settings = settings
         self._group = group
         self._consumer: AIOKafkaConsumer | None = None
-        self._assigned: asyncio.Queue[tuple[Assignment, set[TopicPartition]]] = asyncio.Queue()
+        self._assigned: deque[tuple[Assignment, set[TopicPartition]]] = deque()
+        self._news = asyncio.Event()  # there is something in it
         self._latest: Assignment | None = None
         self._current: Assignment | None = None  # until it is released
         self._released = asyncio.Event()
@@ -65,30 +63,32 @@ class KafkaSource:
             try:
                 await check_topics(self._settings)
                 self._consumer = await self._join()
-            except Unavailable as error:
-                _log.warning("%s; again in %g s", error, _RETRY_S)
+            except (KafkaError, OSError, Unavailable) as error:  # a TimeoutError is an OSError
+                away = unreachable(self._settings, error)
+                _log.warning("%s; again in %g s", away, _RETRY_S)
                 await asyncio.sleep(_RETRY_S)
 
     async def next_assignment(self) -> Assignment:
         """See `Source.next_assignment`."""
-        assignment, partitions = await self._wait_for_partitions()
-        self._current = assignment  # a late release() may have taken it for the one before
-        self._released.clear()
-        while not assignment.ended.is_set():
+        while True:
+            assignment, partitions = await self._wait_for_partitions()
+            self._current = assignment  # a late release() may have taken it for the one before
+            self._released.clear()
+            self._fetched, self._reader = Fetched(), Reader()
             try:
-                async with asyncio.timeout(_REQUEST_TIMEOUT_S):
-                    assignment.positions = await self._go_to_commits(partitions)
-                break
+                await self._prepare(assignment, partitions)
             except IllegalStateError:
-                break  # given away again meanwhile; `ended` says so
-            except (KafkaError, OSError, TimeoutError) as error:
-                _log.warning("the group's commits can't be read, trying again: %r", error)
-                await asyncio.sleep(_RETRY_S)
-        _log.info("reading partitions %s", sorted(one.partition for one in partitions))
-        return assignment
+                assignment.ended.set()  # given away again meanwhile
+            if not assignment.ended.is_set():
+                _log.info("reading partitions %s", sorted(one.partition for one in partitions))
+                return assignment
+            self.release()
 
     async def fetch(self, *, max_records: int, max_bytes: int, timeout_s: float) -> list[LogRecord]:
         """See `Source.fetch`. Raises MustStop for what Kafka says will not change."""
+        if self._current is None or self._current.ended.is_set():
+            await asyncio.sleep(0)  # whoever asks again and again must let others run
+            return []
         timeout_ms = int(timeout_s * 1000)
         while not self._fetched.reaches(max_records, max_bytes):
             before = len(self._fetched)
@@ -136,14 +136,17 @@ class KafkaSource:
         except (KafkaError, OSError, TimeoutError) as error:
             _log.warning("the group could not be left cleanly: %r", error)
 
-    def assigned(self, partitions: Collection[TopicPartition]) -> None:
-        """Take what the group gave us."""
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Take what the group gave us; Kafka's client calls it."""
         self._released.clear()
         self._latest = self._current = Assignment({})
-        self._assigned.put_nowait((self._current, set(partitions)))
+        self._assigned.append((self._current, set(assigned)))
+        self._news.set()
 
-    async def revoked(self) -> None:
-        """Give everything back: end the assignment and wait until nothing of it is held."""
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Give everything back: end the assignment and wait until nothing of it is held. Kafka's
+        client calls it, and the group waits for it.
+        """
         if self._latest is not None:
             self._latest.ended.set()  # even if nobody has asked for it yet
         if self._current is None:
@@ -157,49 +160,50 @@ class KafkaSource:
     async def _join(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
             **self._settings.client_options(),
+            **self._group.consumer_options(),
             group_id=self._settings.group,
-            group_instance_id=self._group.instance_id,
-            session_timeout_ms=self._group.session_timeout_ms,
-            heartbeat_interval_ms=self._group.session_timeout_ms // 4,
             rebalance_timeout_ms=_REBALANCE_TIMEOUT_S * 1000,
-            max_poll_interval_ms=_NO_POLL_TIMEOUT_MS,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            fetch_max_bytes=_FETCH_BYTES,
-            max_partition_fetch_bytes=_FETCH_PARTITION_BYTES,
         )
         try:
             async with asyncio.timeout(_REQUEST_TIMEOUT_S):
                 await consumer.start()
-        except BaseException as error:
+        except BaseException:
             with suppress(KafkaError, OSError):
                 await consumer.stop()
-            if isinstance(error, (KafkaError, OSError)):  # a TimeoutError is an OSError
-                raise unreachable(self._settings, error) from error
             raise
-        consumer.subscribe([self.topic], listener=_Listener(self))
+        consumer.subscribe([self.topic], listener=self)
         return consumer
 
     async def _wait_for_partitions(self) -> tuple[Assignment, set[TopicPartition]]:
         """Wait for the group, and hear of what goes wrong in it, which only a fetch tells."""
-        waiting = asyncio.create_task(self._assigned.get())
-        try:
-            while not waiting.done():
-                asking = asyncio.create_task(self._ask(timeout_ms=1000, max_records=1))
-                try:
-                    await asyncio.wait((waiting, asking), return_when=asyncio.FIRST_COMPLETED)
-                    if asking.done():
-                        asking.result()  # records come again: the position is not set yet
-                except Unavailable as error:
-                    _log.warning("%s", error)
-                    await asyncio.sleep(_RETRY_S)
-                finally:
-                    asking.cancel()
-                    await asyncio.wait((asking,))
-        finally:
-            waiting.cancel()
-        return waiting.result()
+        while not self._assigned:
+            waiting = asyncio.create_task(self._news.wait())
+            asking = asyncio.create_task(self._ask(timeout_ms=1000, max_records=1))
+            try:
+                await asyncio.wait((waiting, asking), return_when=asyncio.FIRST_COMPLETED)
+                if asking.done():
+                    asking.result()  # records come again: the position is not set yet
+            except Unavailable as error:
+                _log.warning("%s", error)
+                await asyncio.sleep(_RETRY_S)
+            finally:
+                await _end(waiting, asking)
+        self._news.clear()
+        return self._assigned.popleft()
+
+    async def _prepare(self, assignment: Assignment, partitions: set[TopicPartition]) -> None:
+        """Go to the commits, however long Kafka does not tell them, unless the assignment ends."""
+        while not assignment.ended.is_set():
+            try:
+                async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+                    assignment.positions = await self._go_to_commits(partitions)
+                return
+            except IllegalStateError:
+                raise
+            except (KafkaError, OSError, TimeoutError, Unavailable) as error:
+                why = str(error) or type(error).__name__
+                _log.warning("the group's commits can't be read, trying again: %s", why)
+                await asyncio.sleep(_RETRY_S)
 
     async def _go_to_commits(self, partitions: set[TopicPartition]) -> dict[int, Position]:
         """Read the commits with what was written beside them, and go on from there."""
@@ -215,11 +219,11 @@ class KafkaSource:
         first = await self._consumer.beginning_offsets(partitions)
         end = await self._consumer.end_offsets(partitions)
         positions: dict[int, Position] = {}
-        self._fetched = Fetched()
         for one in partitions:
-            commit = commits.get(one)
-            start = first[one]
-            if commit is not None and commit.offset >= 0:
+            if one not in commits:  # the client hides errors: a good answer names every partition
+                raise Unavailable("the group's coordinator is not there yet")
+            commit, start = commits[one], first[one]
+            if commit.offset >= 0:
                 position, complaint = position_of_commit(commit.offset, commit.metadata)
                 positions[one.partition] = position
                 start, another = where_to_start(
@@ -285,16 +289,7 @@ class KafkaSource:
             _log.error(complaint)
 
 
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Tells the source what the group does."""
-
-    def __init__(self, source: KafkaSource) -> None:
-        self._source = source
-
-    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Kafka waits for this."""
-        await self._source.revoked()
-
-    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Kafka waits for this."""
-        self._source.assigned(assigned)
+async def _end(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

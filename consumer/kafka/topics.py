@@ -46,7 +46,9 @@ async def check_topics(settings: KafkaSettings) -> None:
 
 
 def unreachable(settings: KafkaSettings, error: Exception) -> Unavailable:
-    """Make the error of a Kafka that does not answer."""
+    """Make the error of a Kafka that does not answer; one that was made before stays as it is."""
+    if isinstance(error, Unavailable):
+        return error
     why = str(error) or type(error).__name__
     return Unavailable(
         f"Kafka at TALLY_KAFKA_BOOTSTRAP_SERVERS={settings.bootstrap_servers}: {why}"

@@ -45,7 +45,8 @@ def list_letters(
 ) -> None:
     """List the records that could not be stored, in the order in which they came.
 
-    With TALLY_KAFKA_BOOTSTRAP_SERVERS those in Kafka, else those of the data directory, TALLY_DATA.
+    Those in Kafka if TALLY_KAFKA_BOOTSTRAP_SERVERS is set or the stack of the data directory runs
+    on it, else those of the data directory (TALLY_DATA).
     """
     from deploy.dead_letters import command
     from deploy.dead_letters.selection import Flags

@@ -64,7 +64,10 @@ async def test_the_service_outlives_clickhouse(own_clickhouse: EmbeddedClickHous
 
         await is_unavailable()
         ready = await api.call("GET", "/query/readyz", None)
-        assert (ready.status, ready.body) == (503, {"clickhouse": "ClickHouse can't be reached"})
+        assert (ready.status, ready.body) == (
+            503,
+            {"clickhouse": "ClickHouse can't be reached", "keys": "ok"},
+        )
         assert (await api.call("GET", "/query/livez", None)).status == 200
 
         own_clickhouse.start()

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,21 @@ class Services:
         service.start()
         return service
 
+    def wait_until_reading(self, service: Service, times: int = 1) -> None:
+        """Wait until a consumer has been given partitions, if only none, so many times."""
+        wait_until(
+            lambda: times_reading(service) >= times,
+            within_s=60,
+            what=f"partitions\n{service.output()}",
+        )
+
+    def wait_until_shared_anew(self, among: Sequence[Service], change: Callable[[], None]) -> None:
+        """Make a change to the group, and wait until each of these has new partitions."""
+        before = {service: times_reading(service) for service in among}
+        change()
+        for service, times in before.items():
+            self.wait_until_reading(service, times + 1)
+
     def start(self, *, consumers: int = 1) -> None:
         """Start everything and wait until events can be sent and read."""
         self.gateway.start()
@@ -224,6 +239,11 @@ class Services:
             ends = await consumer.end_offsets(parts)
         committed = {one: max(0, commits[one].offset) for one in parts if one in commits}
         return sum(end - committed.get(one, 0) for one, end in ends.items())
+
+
+def times_reading(service: Service) -> int:
+    """How often a consumer was given partitions, as it says."""
+    return service.output().count("reading partitions")
 
 
 @contextmanager

@@ -1,21 +1,31 @@
-"""The embedded stack as a user runs it: the installed command, in a directory, on a free port."""
+"""The stack as a user runs it: the installed command, in a directory, on a free port.
+
+It runs on the embedded log, on a Kafka that is there (then with topics of its own), or on a broker
+of its own.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import secrets
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deploy.embedded.log.lag import read_lag
+from deploy.client import find_kafka
+from deploy.embedded.log.lag import PartitionLag, read_lag
+from deploy.kafka_log.lag import LagUnknown, read_group
 from tests.support.clickhouse import free_port
 
+OWN_BROKER = ""
 TALLY = Path(sys.executable).with_name("tally")
 READY_WITHIN_S = 60.0
 
@@ -31,11 +41,22 @@ def wait_until(condition: Callable[[], Any], *, within_s: float = 30.0, what: st
 
 
 class Stack:
-    """A `tally up` that runs, and what its client.env says."""
+    """A `tally up` that runs, and what its client.env says.
 
-    def __init__(self, data: Path, port: int) -> None:
+    ``kafka`` is the address of one, `OWN_BROKER`, or None for the embedded log.
+    """
+
+    def __init__(self, data: Path, port: int, *, kafka: str | None = None) -> None:
         self.data = data
-        self.env = {**os.environ, "TALLY_DATA": str(data), "TALLY_PORT": str(port)}
+        environ = {name: text for name, text in os.environ.items() if "_KAFKA_" not in name}
+        # What a user's shell has, for all commands but `tally up`: client.env tells them the rest.
+        self.env = {**environ, "TALLY_DATA": str(data), "TALLY_PORT": str(port)}
+        self._up_env = dict(self.env)
+        self._up = [str(TALLY), "up"]
+        if kafka is not None:
+            self._up += ["--kafka", *([kafka] if kafka else [])]
+        if kafka:
+            self._up_env["TALLY_KAFKA_TOPIC_PREFIX"] = f"stack-{secrets.token_hex(4)}"
         self.log_path = data.with_name(data.name + ".log")
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -44,7 +65,7 @@ class Stack:
         client_env = self.data / "client.env"
         before = client_env.stat().st_mtime_ns if client_env.exists() else 0
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen([TALLY, "up"], env=self.env, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self._up, env=self._up_env, stdout=log, stderr=log)
 
         def is_ready() -> bool:
             assert self.process is not None
@@ -82,7 +103,7 @@ class Stack:
         return status
 
     def child_pid(self, part: str) -> int | None:
-        """The process ID of ``api``, ``consumer`` or ``clickhouse``, if it runs."""
+        """The process ID of ``api``, ``consumer``, ``clickhouse`` or ``kafka``, if it runs."""
         assert self.process is not None
         pids = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         for pid in pids.split():
@@ -114,24 +135,31 @@ class Stack:
 
     def lag(self) -> int:
         """How many records the consumer has not committed."""
-        return sum(partition.records for partition in read_lag(self.data / "log"))
+        return sum(partition.records for partition in self._read_lag())
 
     def log_size(self) -> int:
-        """How many records were ever appended, asked of the log's files."""
+        """How many records were ever appended, asked of the log itself."""
         try:
-            return sum(partition.end_offset for partition in read_lag(self.data / "log"))
-        except sqlite3.OperationalError:
+            return sum(partition.end_offset for partition in self._read_lag())
+        except (LagUnknown, sqlite3.OperationalError):
             return 0
 
     def wait_until_stored(self, within_s: float = 60.0) -> None:
         """Wait until everything that was accepted has been stored and committed."""
         wait_until(lambda: self.lag() == 0, within_s=within_s, what="no lag")
 
+    def _read_lag(self) -> list[PartitionLag]:
+        kafka = find_kafka(self.env)
+        if kafka is None:
+            return read_lag(self.data / "log")
+        with ThreadPoolExecutor(1) as thread:  # the caller may stand in a loop already
+            return thread.submit(asyncio.run, read_group(kafka)).result().lag
+
 
 @contextmanager
-def running_stack(directory: Path) -> Iterator[Stack]:
-    """Run a stack of its own in a directory, and end it."""
-    stack = Stack(directory / "tally-data", free_port())
+def running_stack(directory: Path, *, kafka: str | None = None) -> Iterator[Stack]:
+    """Run a stack of its own in a directory, and end it. ``kafka`` is as for `Stack`."""
+    stack = Stack(directory / "tally-data", free_port(), kafka=kafka)
     try:
         stack.start()
         yield stack

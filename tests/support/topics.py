@@ -27,7 +27,9 @@ async def new_topics(bootstrap_servers: str, **wanted: int) -> KafkaSettings:
 async def read_topic(settings: KafkaSettings, topic: str | None = None) -> list[Any]:
     """Every record that a topic, that of the events unless told, holds now, as aiokafka's."""
     topic = topic or settings.events_topic
-    async with AIOKafkaConsumer(topic, **settings.client_options()) as consumer:
+    # Else its own first reset, to the end, may come after the seek.
+    options = {**settings.client_options(), "auto_offset_reset": "earliest"}
+    async with AIOKafkaConsumer(topic, **options) as consumer:
         parts = [TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic) or ()]
         ends = await consumer.end_offsets(parts)
         await consumer.seek_to_beginning(*parts)

@@ -1,0 +1,1 @@
+"""`tally dead-letters`: what could not be stored, to look at, to send back, to drop."""
