@@ -31,7 +31,7 @@ class Position(NamedTuple):
         return cls(next_offset, int(version))
 
 
-def position_of_commit(next_offset: int, metadata: str) -> tuple[Position, str]:
+def position_of_commit(partition: int, next_offset: int, metadata: str) -> tuple[Position, str]:
     """Give where to go on after a commit, and what a person must hear of it ("": nothing).
 
     Kafka's tools, when they reset a group's offsets, leave no metadata. Then the clock begins
@@ -41,7 +41,9 @@ def position_of_commit(next_offset: int, metadata: str) -> tuple[Position, str]:
     try:
         return Position.from_commit(next_offset, metadata), ""
     except ValueError as error:
-        return Position(next_offset, 0), f"{error}: was it reset by hand? The clock begins anew"
+        return Position(next_offset, 0), (
+            f"partition {partition}: {error}: was it reset by hand? Its clock begins anew"
+        )
 
 
 class Versions:
@@ -72,20 +74,22 @@ class Versions:
         return self._positions[partition]
 
 
-def where_to_start(partition: int, wanted: int, first: int, end: int) -> tuple[int, str]:
-    """Give the offset to go on with, and what a person must hear of it ("": nothing).
+def where_to_start(partition: int, wanted: Position, first: int, end: int) -> tuple[Position, str]:
+    """Give where to go on, and what a person must hear of it ("": nothing).
 
-    ``wanted`` is that of the commit; the log has those from ``first`` to before ``end``.
+    ``wanted`` is the commit; the log has offsets from ``first`` to before ``end``. What is read
+    again gets the versions that it had, or lower ones: so its clock begins anew.
     """
-    if wanted < first:
-        return first, (
-            f"offsets {wanted} to {first - 1} of partition {partition} were deleted before they "
-            f"were read: {first - wanted} records are lost; raise the topic's retention "
+    offset = wanted.next_offset
+    if offset < first:
+        return wanted._replace(next_offset=first), (
+            f"offsets {offset} to {first - 1} of partition {partition} were deleted before they "
+            f"were read: {first - offset} records are lost; raise the topic's retention "
             "(tally topics apply --retention-hours)"
         )
-    if wanted > end:
-        return first, (
-            f"the group has committed offset {wanted} of partition {partition}, which ends at "
+    if offset > end:
+        return Position(first, 0), (
+            f"the group has committed offset {offset} of partition {partition}, which ends at "
             f"{end}: the topic was made anew or lost records; it is read again from its beginning"
         )
     return wanted, ""

@@ -86,7 +86,6 @@ class Consumer:
         except Revoked as error:
             # Whoever has the partitions now reads what is dropped here from the last commit on.
             _log.warning("what is held is dropped: %s", error)
-            await asyncio.wait((ending, stopping), return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             _log.error("what is held could not be stored in time; it stays in the log")
             return False

@@ -36,20 +36,18 @@ class KafkaKeysFeed:
 
     async def open(self) -> None:
         """Read everything there is, then follow. Raises `Unreachable`; may be called again."""
-        consumer = AIOKafkaConsumer(
-            **self._settings.client_options(), auto_offset_reset="earliest", group_id=None
-        )
         try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                await consumer.start()
-                consumer.assign([self._partition])
-                end = (await consumer.end_offsets([self._partition]))[self._partition]
-                await consumer.seek_to_beginning(self._partition)
-                while await consumer.position(self._partition) < end:
-                    await self._take_in(consumer)
-        except (KafkaError, OSError, TimeoutError) as error:
-            await consumer.stop()
-            why = str(error) or type(error).__name__
+            consumer = AIOKafkaConsumer(
+                **self._settings.client_options(), auto_offset_reset="earliest", group_id=None
+            )
+            try:
+                async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                    await self._read_all(consumer)
+            except BaseException:
+                await consumer.stop()
+                raise
+        except (KafkaError, OSError) as error:  # a TimeoutError is an OSError
+            why = str(error) or f"{type(error).__name__} (is it there? 'tally topics apply')"
             raise Unreachable(
                 f"the API keys in {self._partition.topic} at TALLY_KAFKA_BOOTSTRAP_SERVERS="
                 f"{self._settings.bootstrap_servers} can't be read: {why}"
@@ -68,12 +66,22 @@ class KafkaKeysFeed:
             consumer, self._consumer = self._consumer, None
             await consumer.stop()
 
+    async def _read_all(self, consumer: AIOKafkaConsumer) -> None:
+        await consumer.start()
+        consumer.assign([self._partition])
+        end = (await consumer.end_offsets([self._partition]))[self._partition]
+        await consumer.seek_to_beginning(self._partition)
+        while await consumer.position(self._partition) < end:
+            await self._take_in(consumer)
+
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         while True:
             try:
                 await self._take_in(consumer)
-            except KafkaError as error:
-                _log.warning("the API keys can't be read, going on with those known: %s", error)
+            except Exception as error:  # whatever it is: a key that is revoked must be heard of
+                is_known = isinstance(error, KafkaError)
+                text = "the API keys can't be read, going on with those known: %s"
+                _log.warning(text, error, exc_info=not is_known)
                 await asyncio.sleep(_RETRY_S)
 
     async def _take_in(self, consumer: AIOKafkaConsumer) -> None:

@@ -61,6 +61,7 @@ class KafkaEventLog:
         self._lanes: list[Lane] = []
         self._watching: asyncio.Task[None] | None = None
         self._replacing: asyncio.Task[None] | None = None
+        self._confirmed_at = 0.0
         self._trouble: str | None = "not connected to Kafka yet"
 
     async def open(self) -> None:
@@ -146,6 +147,7 @@ class KafkaEventLog:
         try:
             confirmed = await producer.send_batch(batch, self._topic, partition=partition)
             await confirmed
+            self._confirmed_at = time.monotonic()
         except KafkaError as error:
             # Its sequence numbers have a gap now, and Kafka would refuse all that follows.
             self._replace(producer, error)
@@ -174,16 +176,19 @@ class KafkaEventLog:
         self._replacing = asyncio.create_task(self._reconnect(producer))
 
     async def _reconnect(self, old: AIOKafkaProducer) -> None:
-        await _stop(old, within_s=5.0)
+        # Beside: other lanes' batches may hang in it for long. None sends before its own came back.
+        stopping = asyncio.create_task(_stop(old, within_s=5.0))
         while self._producer is None:
             try:
                 await check_topic(self._settings)
                 self._producer = await self._start_producer()
                 self._trouble = None
-            except (Unreachable, BadTopic) as error:
-                self._trouble = str(error)
-                _log.error("not connected to Kafka: %s", error)
+            except Exception as error:  # whatever it is: without a producer nothing is accepted
+                self._trouble = str(error) or type(error).__name__
+                is_known = isinstance(error, (Unreachable, BadTopic))
+                _log.error("no producer: %s", self._trouble, exc_info=not is_known)
                 await asyncio.sleep(_WATCH_S)
+        await stopping
 
     async def _watch(self) -> None:
         """Keep `trouble` true to the facts, and the number of partitions up to date."""
@@ -192,22 +197,30 @@ class KafkaEventLog:
             producer = self._producer
             if producer is None:
                 continue  # `_reconnect` says what is wrong
-            try:
-                async with asyncio.timeout(_WATCH_S):
-                    answers = await producer.client.force_metadata_update()
-            except TimeoutError:
-                answers = False
-            stuck_s = max(lane.unconfirmed_s() for lane in self._lanes)
-            trouble = None
-            if not answers:
-                trouble = f"no answer from {self._settings.bootstrap_servers}"
-            elif stuck_s > 2 * _WATCH_S:
-                trouble = f"Kafka has not confirmed a batch for {stuck_s:.0f} s"
+            trouble = await self._find_trouble(producer)
             if trouble and not self._trouble:
                 _log.error("events are turned away: %s", trouble)
             elif self._trouble and not trouble:
                 _log.info("events are accepted again")
             self._trouble = trouble
+
+    async def _find_trouble(self, producer: AIOKafkaProducer) -> str | None:
+        answers = False
+        try:
+            async with asyncio.timeout(_WATCH_S):
+                answers = await producer.client.force_metadata_update()
+        except TimeoutError:
+            pass
+        except Exception:
+            _log.exception("Kafka's metadata can't be read")
+        # One partition without a leader is no reason to turn away what the others would take.
+        quiet_s = time.monotonic() - self._confirmed_at
+        stuck_s = min(quiet_s, max(lane.unconfirmed_s() for lane in self._lanes))
+        if not answers:
+            return f"no answer from {self._settings.bootstrap_servers}"
+        if stuck_s > 2 * _WATCH_S:
+            return f"Kafka has not confirmed a batch for {stuck_s:.0f} s"
+        return None
 
     async def _start_producer(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(

@@ -47,14 +47,20 @@ async def serve(settings: Settings, kafka: KafkaSettings) -> int:
     )
     await runner.setup()
     reading = asyncio.create_task(_read_keys(feed))
+    stopping = asyncio.create_task(stop.wait())
     try:
         await web.TCPSite(runner, settings.host, settings.port).start()
         _log.info("listening on %s:%d", settings.host, settings.port)
-        await stop.wait()
+        await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if reading.done():
+            reading.result()
+            _log.info("the API keys are read")
+        await stopping
     finally:
         await runner.cleanup()
-        reading.cancel()
-        await asyncio.wait((reading,))
+        for task in (reading, stopping):
+            task.cancel()
+        await asyncio.wait((reading, stopping))
         await feed.close()
         await store.close()
     return 0
@@ -75,7 +81,6 @@ async def _read_keys(feed: KafkaKeysFeed) -> None:
     while True:
         try:
             await feed.open()
-            _log.info("the API keys are read")
             return
         except KeysUnreachable as error:
             _log.warning("%s; again in %g s", error, _RETRY_S)

@@ -114,10 +114,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError) as error:
             raise Revoked(str(error)) from error
-        except TimeoutError:
-            raise Unavailable("Kafka did not answer the commit in time") from None
-        except KafkaError as error:
-            raise Unavailable(f"Kafka refused the commit: {error}") from error
+        except (KafkaError, TimeoutError) as error:
+            raise Unavailable(f"Kafka did not take the commit: {error!r}") from error
 
     def release(self) -> None:
         """See `Source.release`."""
@@ -216,24 +214,37 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
             )
         finally:
             await admin.close()
-        first = await self._consumer.beginning_offsets(partitions)
-        end = await self._consumer.end_offsets(partitions)
+        bounds = await asyncio.gather(*(self._bounds(one) for one in partitions))
         positions: dict[int, Position] = {}
-        for one in partitions:
+        for one, (first, end) in zip(partitions, bounds, strict=True):
             if one not in commits:  # the client hides errors: a good answer names every partition
                 raise Unavailable("the group's coordinator is not there yet")
-            commit, start = commits[one], first[one]
-            if commit.offset >= 0:
-                position, complaint = position_of_commit(commit.offset, commit.metadata)
+            position, complaint = Position(first, 0), ""
+            if commits[one].offset >= 0:
+                position, complaint = position_of_commit(one.partition, *commits[one])
+                if end >= 0:
+                    position, another = where_to_start(one.partition, position, first, end)
+                    complaint = complaint or another
                 positions[one.partition] = position
-                start, another = where_to_start(
-                    one.partition, position.next_offset, first[one], end[one]
-                )
-                for text in filter(None, (complaint, another)):
-                    _log.error("partition %d: %s", one.partition, text)
-            self._consumer.seek(one, start)
-            self._reader.expect(one.partition, start)
+            if complaint:
+                _log.error(complaint)
+            if position.next_offset >= 0:
+                self._consumer.seek(one, position.next_offset)
+                self._reader.expect(one.partition, position.next_offset)
         return positions
+
+    async def _bounds(self, one: TopicPartition) -> tuple[int, int]:
+        """Give the first offset and the one after the last; -1 for both if no broker leads the
+        partition just now, which must not hold up the others: then Kafka's client finds out.
+        """
+        assert self._consumer is not None, "open() comes first"
+        try:
+            async with asyncio.timeout(_REQUEST_TIMEOUT_S / 4):
+                first = (await self._consumer.beginning_offsets([one]))[one]
+                return first, (await self._consumer.end_offsets([one]))[one]
+        except (KafkaError, OSError) as error:  # a TimeoutError is an OSError
+            _log.warning("partition %d: its bounds can't be read: %r", one.partition, error)
+            return -1, -1
 
     async def _get(self, timeout_ms: int, max_records: int) -> None:
         """Fetch once; nothing if the assignment ends meanwhile."""
@@ -248,20 +259,26 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
             if taking.done():
                 taking.result()
         finally:
-            for task in (taking, ending):
-                task.cancel()
-            await asyncio.wait((taking, ending))
+            await _end(taking, ending)
 
     async def _take_in(self, timeout_ms: int, max_records: int) -> None:
-        """Ask once; what comes is kept in the same breath, so that a cancellation loses nothing."""
-        gaps: list[tuple[TopicPartition, int, int]] = []
+        """Ask once. What comes is kept at once: a cancellation after that loses nothing."""
+        gaps: list[tuple[TopicPartition, int]] = []
         for one, some in (await self._ask(timeout_ms, max_records)).items():
             wanted = self._reader.expect(one.partition, some[-1].offset + 1)
-            if wanted != some[0].offset:
-                gaps.append((one, wanted, some[0].offset))
+            if some[0].offset < wanted:
+                raise MustStop(
+                    f"partition {one.partition} went back from offset {wanted} to "
+                    f"{some[0].offset}: it lost records; start again to read what it has"
+                )
             self._fetched.add(self._reader.read(some))
-        for gap in gaps:
-            await self._look_into_gap(*gap)
+            if some[0].offset > wanted:
+                gaps.append((one, wanted))
+        for one, wanted in gaps:  # transactions leave them too
+            first, _ = await self._bounds(one)
+            _, complaint = where_to_start(one.partition, Position(wanted, 0), first, wanted)
+            if complaint:
+                _log.error(complaint)
 
     async def _ask(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
         """Ask Kafka's client. Raises Unavailable or MustStop."""
@@ -275,18 +292,6 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
                 raise Unavailable(f"Kafka: {error}") from error
             raise MustStop(f"Kafka: {error}") from error
         return fetched
-
-    async def _look_into_gap(self, one: TopicPartition, wanted: int, offset: int) -> None:
-        """Say so if records were deleted before they were read; transactions leave gaps too."""
-        assert self._consumer is not None, "open() comes first"
-        try:
-            first = (await self._consumer.beginning_offsets([one]))[one]
-        except (KafkaError, OSError) as error:
-            _log.warning("why offsets before %d are missing is not known: %r", offset, error)
-            return
-        _, complaint = where_to_start(one.partition, wanted, first, min(offset, wanted))
-        if complaint:
-            _log.error(complaint)
 
 
 async def _end(*tasks: asyncio.Task[Any]) -> None:

@@ -82,25 +82,29 @@ def test_a_version_beyond_the_column_is_cut() -> None:
 
 def test_offsets_reset_by_hand_begin_a_new_clock() -> None:
     """Kafka's tools leave no metadata: the offset counts, and a person hears of it."""
-    position, complaint = position_of_commit(17, "")
+    position, complaint = position_of_commit(3, 17, "")
     assert position == Position(17, 0)
     assert "reset by hand" in complaint
-    assert position_of_commit(17, "v=5") == (Position(17, 5), "")
+    assert position_of_commit(3, 17, "v=5") == (Position(17, 5), "")
 
 
 @pytest.mark.parametrize(
     ("wanted", "start", "complaint"),
     [
-        (10, 10, ""),
-        (5, 5, ""),
-        (20, 20, ""),
-        (3, 5, "3 to 4 of partition 7 were deleted before they were read: 2 records are lost"),
-        (21, 5, "committed offset 21 of partition 7, which ends at 20"),
+        (10, Position(10, 7), ""),
+        (5, Position(5, 7), ""),
+        (20, Position(20, 7), ""),
+        (3, Position(5, 7), "3 to 4 of partition 7 were deleted before they were read: 2 records"),
+        (21, Position(5, 0), "committed offset 21 of partition 7, which ends at 20"),
     ],
 )
-def test_where_a_commit_outside_of_the_log_goes_on(wanted: int, start: int, complaint: str) -> None:
-    """At the log's beginning, and never without a word."""
-    found, told = where_to_start(7, wanted, 5, 20)
+def test_where_a_commit_outside_of_the_log_goes_on(
+    wanted: int, start: Position, complaint: str
+) -> None:
+    """At the log's beginning, never without a word, and what is read again with a clock anew: its
+    records must not get higher versions than they had.
+    """
+    found, told = where_to_start(7, Position(wanted, 7), 5, 20)
     assert found == start
     assert complaint in told
     assert bool(complaint) == bool(told)

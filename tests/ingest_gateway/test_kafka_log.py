@@ -12,8 +12,10 @@ import pytest
 
 from ingest_gateway.errors import BadTopic, NotStored, OutcomeUnknown, TooLarge, Unreachable
 from ingest_gateway.log import KafkaEventLog
+from ingest_gateway.settings import Settings
 from schemas.kafka import KafkaSettings
 from schemas.record import Record
+from tests.ingest_gateway.conftest import serving
 from tests.support.clickhouse import free_port
 from tests.support.kafka import Broker
 from tests.support.topics import configure, new_topics, read_topic
@@ -183,6 +185,27 @@ async def test_a_topic_that_takes_no_batch_is_told_and_mended(
         await until(lambda: log.trouble() is None)
         await log.append([record("after", 5_000)], timeout_s=TIMEOUT_S)
     assert await names(settings) == ["before", "after"]
+
+
+async def test_a_sender_hears_of_a_topic_that_takes_no_batch(settings: KafkaSettings) -> None:
+    """Over HTTP that is a 413 that names the setting, then a 503 "not stored", never a 202; and
+    a 202 again once it is mended.
+    """
+    event = {"event_name": "n", "external_customer_id": "c", "event_id": "x"}
+    large = {**event, "properties": {"filling": random.Random(1).randbytes(5_000).hex()}}
+    async with opened(settings) as log, serving(log, Settings(append_timeout_s=20)) as session:
+        await configure(settings, max_message_bytes="2000")
+        async with session.post("/v1/events", json=large) as answer:
+            assert answer.status == 413
+            assert "max.message.bytes" in (await answer.json())["message"]
+        async with session.post("/v1/events", json=event) as answer:
+            assert answer.status == 503
+            assert (await answer.json())["details"]["outcome"] == "not_stored"
+        await configure(settings, max_message_bytes="1048588")
+        await until(lambda: log.trouble() is None)
+        async with session.post("/v1/events", json=large) as answer:
+            assert answer.status == 202
+    assert len(await names(settings)) == 1
 
 
 async def test_a_record_that_no_batch_holds_is_refused(settings: KafkaSettings) -> None:
