@@ -52,10 +52,13 @@ def take_in(record: LogRecord, version: int) -> Sent:
             f"format {written_by!r} is newer than this consumer, which knows {FORMAT!r}"
         )
     try:
+        tenant, nul, _ = record.key.decode().partition("\0")
+        if not (tenant and nul):
+            raise BadRecord("the record's key is not its tenant, a NUL and its event ID")
         head: EventHead = decode_head(value)
         key = EventKey(_hour(head.timestamp[:13]), head.external_customer_id)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
-        raise BadRecord(f"the value can't be read: {error}") from None
+        raise BadRecord(f"the record can't be read: {error}") from None
     return Sent(identity_hash(record.key), key, version, record.key, value)
 
 

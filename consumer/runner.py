@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Coroutine, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from consumer.batch import Batch
@@ -45,7 +46,9 @@ class Consumer:
     ) -> None:
         self._source = source
         self._settings = settings
-        self._writer = BatchWriter(source, store, dead_letters, settings, check_twice=check_twice)
+        self._make_writer = partial(
+            BatchWriter, source, store, dead_letters, settings, check_twice=check_twice
+        )
 
     async def run(self, stop: asyncio.Event) -> bool:
         """Consume until ``stop`` is set, then finish what is held and leave the group.
@@ -72,7 +75,8 @@ class Consumer:
         """Consume what was assigned until it ends or ``stopping`` is done; False if what was
         held then could not be finished.
         """
-        reading = _Reading(self._source, self._writer, self._settings, assignment)
+        # A writer for each assignment: what one dropped comes again, and must not count twice.
+        reading = _Reading(self._source, self._make_writer(), self._settings, assignment)
         collecting = asyncio.create_task(reading.collect())
         storing = asyncio.create_task(reading.store_all())
         ending = asyncio.create_task(assignment.ended.wait())

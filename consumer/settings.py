@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from schemas.clickhouse import ClickHouseSettings
 from schemas.settings import Variables
+
+_MAX_DRAIN_S: Final = 50  # a group waits a minute for a consumer that gives its partitions back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,7 @@ class Settings:
                 "TALLY_CONSUMER_MAX_BATCH_AGE_MS", cls.max_batch_age_ms
             ),
             drain_timeout_s=variables.number(
-                "TALLY_CONSUMER_DRAIN_TIMEOUT_S", cls.drain_timeout_s, 0.1
+                "TALLY_CONSUMER_DRAIN_TIMEOUT_S", cls.drain_timeout_s, 0.1, _MAX_DRAIN_S
             ),
             max_dead_letter_run=variables.whole(
                 "TALLY_CONSUMER_MAX_DEAD_LETTER_RUN", cls.max_dead_letter_run

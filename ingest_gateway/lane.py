@@ -45,6 +45,8 @@ class Append:
         """
         if isinstance(error, NotStored) and not self.withdraw():
             error = OutcomeUnknown(f"only a part of the records may be stored: {error}")
+        if not isinstance(error, (NotStored, OutcomeUnknown)):
+            error = OutcomeUnknown(f"the log failed: {error!r}")
         self.withdrawn = True
         if not self.done.done():
             self.done.set_exception(error)

@@ -46,8 +46,8 @@ class KafkaKeysFeed:
             except BaseException:
                 await consumer.stop()
                 raise
-        except (KafkaError, OSError) as error:  # a TimeoutError is an OSError
-            why = str(error) or f"{type(error).__name__} (is it there? 'tally topics apply')"
+        except (KafkaError, LookupError, OSError) as error:  # a TimeoutError is an OSError
+            why = str(error) or type(error).__name__
             raise KeysUnreachable(
                 f"the API keys in {self._partition.topic} at TALLY_KAFKA_BOOTSTRAP_SERVERS="
                 f"{self._settings.bootstrap_servers} can't be read: {why}"
@@ -68,8 +68,12 @@ class KafkaKeysFeed:
 
     async def _read_all(self, consumer: AIOKafkaConsumer) -> None:
         await consumer.start()
+        if self._partition.topic not in await consumer.topics():  # asked by name, Kafka may make it
+            raise LookupError("the topic is not there: run 'tally topics apply'")
         consumer.assign([self._partition])
         end = (await consumer.end_offsets([self._partition]))[self._partition]
+        if consumer.partitions_for_topic(self._partition.topic) != {0}:
+            raise LookupError("the topic has several partitions: see 'tally topics verify'")
         await consumer.seek_to_beginning(self._partition)
         while await consumer.position(self._partition) < end:
             await self._take_in(consumer)

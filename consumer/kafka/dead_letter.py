@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
@@ -14,6 +15,7 @@ from schemas.dead_letters import DeadLetter, encode_letter
 from schemas.kafka import KafkaSettings
 
 _TIMEOUT_S: Final = 10.0
+_CLOSE_S: Final = 3.0
 _AT_ONCE: Final = 500
 _LETTER_BYTES: Final = 4 * 1024 * 1024  # as the topic takes them: schemas.topics
 
@@ -49,7 +51,10 @@ class KafkaDeadLetters:
         """Disconnect. May be called twice."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await producer.stop()
+            # It holds nothing any more that `append` has not given up or heard of.
+            with suppress(KafkaError, OSError):  # a TimeoutError is an OSError
+                async with asyncio.timeout(_CLOSE_S):
+                    await producer.stop()
 
     async def _send(self, producer: AIOKafkaProducer, letters: Sequence[DeadLetter]) -> None:
         sending = []

@@ -9,6 +9,7 @@ from schemas.record import NO_APPEND_TIME, LogRecord
 
 _LOG_APPEND_TIME: Final = 1  # the client's number for message.timestamp.type=LogAppendTime
 _MAX_HEADERS_KEPT: Final = 1_000
+_MAX_BYTES_KEPT: Final = 1_000  # of one record; more is no name or ID that others share
 
 
 class Reader:
@@ -27,6 +28,10 @@ class Reader:
         self._next_offsets[partition] = next_offset
         return expected
 
+    def expected(self) -> Mapping[int, int]:
+        """Give the offset that comes next in each partition."""
+        return dict(self._next_offsets)
+
     def read(self, fetched: Sequence[Any]) -> list[LogRecord]:
         """Make records of aiokafka's. One whose timestamp is its producer's has no append time."""
         return [
@@ -44,9 +49,12 @@ class Reader:
     def _headers_of(self, pairs: tuple[Any, ...]) -> Mapping[str, bytes]:
         headers = self._headers.get(pairs)
         if headers is None:
+            headers = {name: value or b"" for name, value in pairs}
+            if sum(map(len, headers.values())) > _MAX_BYTES_KEPT:
+                return headers
             if len(self._headers) >= _MAX_HEADERS_KEPT:
                 self._headers.clear()
-            headers = self._headers[pairs] = {name: value or b"" for name, value in pairs}
+            self._headers[pairs] = headers
         return headers
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -29,6 +29,8 @@ _RETRY_S: Final = 1.0
 _BITE_RECORDS: Final = 1_000  # of one call: it knows no limit in bytes
 # Longer than any drain: Kafka waits this long for a consumer that finishes what it holds.
 _REBALANCE_TIMEOUT_S: Final = 60
+
+T = TypeVar("T")
 
 
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -175,17 +177,12 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _wait_for_partitions(self) -> tuple[Assignment, set[TopicPartition]]:
         """Wait for the group, and hear of what goes wrong in it, which only a fetch tells."""
         while not self._assigned:
-            waiting = asyncio.create_task(self._news.wait())
-            asking = asyncio.create_task(self._ask(timeout_ms=1000, max_records=1))
             try:
-                await asyncio.wait((waiting, asking), return_when=asyncio.FIRST_COMPLETED)
-                if asking.done():
-                    asking.result()  # records come again: the position is not set yet
+                # Records come again: the position is not set yet.
+                await _until(self._news, self._ask(timeout_ms=1000, max_records=1))
             except Unavailable as error:
                 _log.warning("%s", error)
                 await asyncio.sleep(_RETRY_S)
-            finally:
-                await _end(waiting, asking)
         self._news.clear()
         return self._assigned.popleft()
 
@@ -194,7 +191,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         while not assignment.ended.is_set():
             try:
                 async with asyncio.timeout(_REQUEST_TIMEOUT_S):
-                    assignment.positions = await self._go_to_commits(partitions)
+                    going = self._go_to_commits(partitions)
+                    assignment.positions = await _until(assignment.ended, going) or {}
                 return
             except IllegalStateError:
                 raise
@@ -251,15 +249,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         assignment = self._current
         if assignment is None or assignment.ended.is_set():
             return
-        taking = asyncio.create_task(self._take_in(timeout_ms, max_records))
-        ending = asyncio.create_task(assignment.ended.wait())
-        try:
-            # While the group rebalances Kafka's client answers nothing at all.
-            await asyncio.wait((taking, ending), return_when=asyncio.FIRST_COMPLETED)
-            if taking.done():
-                taking.result()
-        finally:
-            await _end(taking, ending)
+        # While the group rebalances Kafka's client answers nothing at all.
+        await _until(assignment.ended, self._take_in(timeout_ms, max_records))
 
     async def _take_in(self, timeout_ms: int, max_records: int) -> None:
         """Ask once. What comes is kept at once: a cancellation after that loses nothing."""
@@ -291,10 +282,19 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
             if error.retriable or isinstance(error, KafkaTimeoutError):
                 raise Unavailable(f"Kafka: {error}") from error
             raise MustStop(f"Kafka: {error}") from error
+        except (ValueError, KeyError, AssertionError) as error:
+            at = self._reader.expected()  # partition: offset
+            raise MustStop(f"Kafka's client can't read a record behind {at}: {error!r}") from error
         return fetched
 
 
-async def _end(*tasks: asyncio.Task[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
+async def _until(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Do the work, or give it up with None when the event is set first."""
+    working, waiting = asyncio.create_task(work), asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, waiting):
+            task.cancel()
+        await asyncio.wait((working, waiting))
