@@ -4,7 +4,7 @@ PYTHON := $(shell command -v $(PYTHON) || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup fix check test up bench
+.PHONY: setup fix check test test-long up bench compose-up compose-down compose-check
 
 # What running needs, and what developing needs: each installed once, and again when the pins change.
 $(VENV)/.runtime: pyproject.toml constraints.txt
@@ -33,8 +33,22 @@ check: $(VENV)/.dev  ## format, lint, types, pure unit tests (never writes)
 test: $(VENV)/.dev  ## everything
 	$(BIN)/python -m pytest
 
+test-long: $(VENV)/.dev  ## the tests of failures in full: half a million events, 20 s without Kafka
+	TALLY_TEST_FULL=1 $(BIN)/python -m pytest tests/kafka tests/consumer/test_interleaving.py
+
 up: $(VENV)/.runtime  ## run the whole pipeline on this machine, in the foreground
 	@exec $(BIN)/tally up
 
 bench: $(VENV)/.dev  ## what the pipeline does here, as ratios to a baseline of the same run
 	$(BIN)/python -m tests.bench
+
+COMPOSE := docker compose -f deploy/compose/compose.yaml
+
+compose-up:  ## run it in Docker, with Kafka and a ClickHouse server, in the background
+	@deploy/compose/up.sh
+
+compose-down:  ## stop what compose-up started; what it holds stays (down --volumes deletes it)
+	@$(COMPOSE) --profile tools down
+
+compose-check:  ## have Docker's own parser read compose.yaml
+	@$(COMPOSE) --profile tools config --quiet && echo 'compose.yaml is good'

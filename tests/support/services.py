@@ -213,7 +213,11 @@ class Services:
 
     def wait_until_stored(self, within_s: float = 120.0) -> None:
         """Wait until everything in the log has been stored and committed."""
-        wait_until(lambda: self.lag() == 0, within_s=within_s, what="no lag")
+        try:
+            wait_until(lambda: self.lag() == 0, within_s=within_s, what="no lag")
+        except AssertionError as error:
+            said = "\n".join(one.output()[-3_000:] for one in self.consumers)
+            raise AssertionError(f"{error}\n{said}") from None
 
     def end(self) -> None:
         """End every process at once."""
