@@ -12,9 +12,18 @@ from tests.support.stack import Stack, running_stack
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One embedded stack for all tests that leave it as it was: each uses tenants of its own."""
-    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+def stack(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """One stack for all tests that leave it as it was: each uses tenants of its own.
+
+    On the embedded log, unless it is parametrized with "kafka".
+    """
+    log = getattr(request, "param", "embedded")
+    address = None
+    if log == "kafka":
+        address = request.getfixturevalue("kafka").bootstrap_servers
+    with running_stack(tmp_path_factory.mktemp(f"stack-{log}"), kafka=address) as running:
         yield running
 
 

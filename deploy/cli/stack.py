@@ -24,7 +24,7 @@ def up(
         ),
     ] = False,
     address: Annotated[
-        str | None, typer.Argument(metavar="[ADDRESS]", help="With --kafka: host:port[,host:port]")
+        str | None, typer.Argument(metavar="ADDRESS", help="With --kafka: host:port[,host:port]")
     ] = None,
 ) -> None:
     """Run the whole pipeline on this machine until Ctrl-C.

@@ -16,9 +16,9 @@ WINDOW = {"start_time": FIRST_DAY.isoformat(), "end_time": LAST_DAY.isoformat()}
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def own(tmp_path_factory: pytest.TempPathFactory, log_address: str | None) -> Iterator[Stack]:
     """A stack whose first tenant holds these flights and nothing else."""
-    with running_stack(tmp_path_factory.mktemp("flights")) as stack:
+    with running_stack(tmp_path_factory.mktemp("flights"), kafka=log_address) as stack:
         yield stack
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.flights import FIRST_DAY, LAST_DAY, flights, last_of_each, write_ndjson
 from tests.support.reading import as_sent, walk
-from tests.support.stack import TALLY, Stack, running_stack, wait_until
+from tests.support.stack import OWN_BROKER, TALLY, Stack, running_stack, wait_until
 
 SENDS = flights(8000, seed=11)
 WINDOW = {"start_time": FIRST_DAY.isoformat(), "end_time": LAST_DAY.isoformat()}
@@ -23,10 +23,21 @@ def stored(stack: Stack) -> dict[str, dict[str, object]]:
 
 
 @pytest.mark.parametrize("part", ["api", "consumer", "clickhouse"])
-def test_a_killed_part_is_started_again_and_nothing_is_lost(part: str, tmp_path: Path) -> None:
+def test_a_killed_part_is_started_again_and_nothing_is_lost(
+    part: str, log_address: str | None, tmp_path: Path
+) -> None:
     """The loader retries, the part comes back by itself, every flight is there once."""
+    kill_under_load(part, log_address, tmp_path)
+
+
+def test_a_killed_broker_is_started_again_and_nothing_is_lost(tmp_path: Path) -> None:
+    """A stack that runs its own Kafka loses nothing with it, on either side of it."""
+    kill_under_load("kafka", OWN_BROKER, tmp_path)
+
+
+def kill_under_load(part: str, log_address: str | None, tmp_path: Path) -> None:
     path = write_ndjson(tmp_path / "flights.ndjson", SENDS)
-    with running_stack(tmp_path) as stack:
+    with running_stack(tmp_path, kafka=log_address) as stack:
         loader = subprocess.Popen([TALLY, "load", path, "--batch-size", "100"], env=stack.env)
         wait_until(stack.log_size, what="a load under way")
         pid = stack.child_pid(part)
@@ -38,18 +49,20 @@ def test_a_killed_part_is_started_again_and_nothing_is_lost(part: str, tmp_path:
         assert stack.stop() == 0
 
 
-def test_a_killed_supervisor_takes_its_parts_along(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kafka", [None, OWN_BROKER], ids=["embedded", "own-kafka"])
+def test_a_killed_supervisor_takes_its_parts_along(kafka: str | None, tmp_path: Path) -> None:
     """With the supervisor killed its parts end; started again, the load goes on to the end."""
     path = write_ndjson(tmp_path / "flights.ndjson", SENDS)
-    with running_stack(tmp_path) as stack:
+    with running_stack(tmp_path, kafka=kafka) as stack:
         loader = subprocess.Popen([TALLY, "load", path, "--batch-size", "100"], env=stack.env)
         wait_until(stack.log_size, what="a load under way")
-        parts = [stack.child_pid(part) for part in ("api", "consumer", "clickhouse")]
+        parts = [stack.child_pid(part) for part in ("api", "consumer", "clickhouse", "kafka")]
+        assert parts.count(None) == (1 if kafka is None else 0)
         assert stack.process is not None
         stack.process.kill()
         stack.process.wait()
         wait_until(
-            lambda: not any(Path(f"/proc/{pid}").exists() for pid in parts),
+            lambda: not any(Path(f"/proc/{pid}").exists() for pid in parts if pid),
             within_s=20,
             what="the parts' end",
         )

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.kafka import Kafka
 from tests.support.reading import query
-from tests.support.stack import TALLY, Stack, running_stack, wait_until
+from tests.support.stack import OWN_BROKER, TALLY, Stack, running_stack, wait_until
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def parts(stack: Stack) -> list[int]:
 def test_ready_means_that_the_printed_commands_work(own: Stack) -> None:
     """It prints the address, the key and a curl line; pasted into a shell it sends an event."""
     output = own.output()
-    assert f"Tally is ready at {own.url}" in output
+    assert f"Tally is ready at {own.url}, on the embedded log" in output
     assert own.client["API_KEY"] in output
     (send,) = [line.split(maxsplit=1)[1] for line in output.splitlines() if "  send " in line]
     (read,) = [line.split(maxsplit=1)[1] for line in output.splitlines() if "  read " in line]
@@ -120,3 +121,60 @@ def test_a_lost_client_env_is_made_again(own: Stack) -> None:
     own.start()
     assert own.client["API_KEY"] != before
     assert query(own, event_id="kept")["events"]
+
+
+def refused_up(stack: Stack, *arguments: str) -> str:
+    """What `tally up` says that is refused on a stack's directory."""
+    ended = stack.tally("up", *arguments)
+    assert ended.returncode == 1, ended.stdout
+    assert "Traceback" not in ended.stderr
+    return ended.stderr
+
+
+def test_a_broker_of_its_own_keeps_everything(tmp_path: Path) -> None:
+    """With --kafka alone a broker runs beside; stopped in order, a second start finds events and
+    key; another log is refused.
+    """
+    with running_stack(tmp_path, kafka=OWN_BROKER) as own:
+        assert f"Tally is ready at {own.url}, on Kafka at 127.0.0.1:" in own.output()
+        before = own.client
+        pids = [*parts(own), own.child_pid("kafka")]
+        assert own.tally("send", "--name", "n", "--customer", "c", "--id", "last").returncode == 0
+        started_at = time.monotonic()
+        assert own.stop() == 0
+        assert time.monotonic() - started_at < 15
+        assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+        assert "give --kafka, without an address" in refused_up(own)
+        own.start()
+        moving = {"CLICKHOUSE_URL": "", "TALLY_KAFKA_BOOTSTRAP_SERVERS": ""}
+        assert {**own.client, **moving} == {**before, **moving}
+        wait_until(lambda: query(own, event_id="last")["events"])
+
+
+def test_a_given_kafka_is_told_to_other_programs(tmp_path: Path, kafka: Kafka) -> None:
+    """client.env names address and prefix, and with it keys and status need no variable; the
+    directory goes with no other log from then on.
+    """
+    with running_stack(tmp_path, kafka=kafka.bootstrap_servers) as own:
+        assert own.client["TALLY_KAFKA_BOOTSTRAP_SERVERS"] == kafka.bootstrap_servers
+        prefix = own.client["TALLY_KAFKA_TOPIC_PREFIX"]
+        assert f"topics {prefix}.*" in own.output()
+        assert own.child_pid("kafka") is None
+        own.new_key("acme")
+        status = json.loads(own.tally("status", "--json").stdout)
+        assert set(status["parts"].values()) == {"ok"}
+        assert [one["partitions"] for one in status["consumers"]] == [[0, 1, 2, 3]]
+        assert own.stop() == 0
+        assert json.loads(own.tally("status", "--json").stdout)["parts"]["consumer"] != "ok"
+        assert "give --kafka and its address" in refused_up(own)
+        assert "give --kafka and its address" in refused_up(own, "--kafka")
+        assert prefix in refused_up(own, "--kafka", kafka.bootstrap_servers)  # the default prefix
+
+
+def test_a_kafka_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    """An address where nobody is ends it at once, with status 1, and chooses no log."""
+    stack = Stack(tmp_path / "data", 1)
+    assert "TALLY_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1" in refused_up(
+        stack, "--kafka", "127.0.0.1:1"
+    )
+    assert not (stack.data / "log.json").exists()
