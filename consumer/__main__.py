@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Final
 
 from consumer.errors import MustStop, Refused, Unavailable
@@ -22,6 +23,7 @@ from consumer.runner import Consumer
 from consumer.settings import Settings
 from consumer.store import ClickHouseStore
 from schemas.kafka import KafkaSettings
+from schemas.logs import log_to_stderr
 from schemas.settings import Variables
 
 _log = logging.getLogger(__name__)
@@ -29,6 +31,7 @@ _log = logging.getLogger(__name__)
 # A batch is some hundred thousand objects that all live until it is stored: looking through them
 # for cycles every 700 objects took a third of the consumer's time (27 us an event, 18 without).
 _GC_THRESHOLDS: Final = (100_000, 50, 50)
+_LOST_AFTER_S: Final = 30.0
 
 
 async def consume(settings: Settings, kafka: KafkaSettings, group: GroupSettings) -> int:
@@ -39,13 +42,20 @@ async def consume(settings: Settings, kafka: KafkaSettings, group: GroupSettings
     store = ClickHouseStore(settings.clickhouse)
     letters = KafkaDeadLetters(kafka)
     # The number of partitions may grow, and then two of them may hold one event ID.
-    consumer = Consumer(KafkaSource(kafka, group), store, letters, settings, check_twice=True)
+    source = KafkaSource(kafka, group)
+    consumer = Consumer(source, store, letters, settings, check_twice=True)
+    stop = _watch_for_stop()
+    lost = asyncio.create_task(_lost_kafka(source, settings, kafka))
+    lost.add_done_callback(lambda _: stop.set())
     try:
-        finished = await consumer.run(_watch_for_stop())
+        finished = await consumer.run(stop)
     finally:
+        was_lost = lost.done()
+        lost.cancel()
+        await asyncio.wait((lost,))
         await letters.close()
         await store.close()
-    return 0 if finished else 1
+    return 0 if finished and not was_lost else 1
 
 
 async def check(settings: Settings, kafka: KafkaSettings) -> None:
@@ -56,6 +66,22 @@ async def check(settings: Settings, kafka: KafkaSettings) -> None:
         await store.look_up([(0, 0)])
     finally:
         await store.close()
+
+
+async def _lost_kafka(source: KafkaSource, settings: Settings, kafka: KafkaSettings) -> None:
+    """Return when Kafka has not answered for a while but does so to whoever connects anew.
+
+    Its client never asks the bootstrap address twice and reads certificates once: where all
+    brokers moved, or the certificate ran out, only a new process finds them again.
+    """
+    while True:
+        await asyncio.sleep(_LOST_AFTER_S)
+        with suppress(MustStop, OSError, Refused, Unavailable):
+            if not await source.answers():
+                await check(settings, kafka)
+                if not await source.answers():
+                    _log.error("Kafka answers new connections but not ours: to be started again")
+                    return
 
 
 def _watch_for_stop() -> asyncio.Event:
@@ -78,12 +104,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m consumer", description=__doc__)
     parser.add_argument("--check", action="store_true", help="check everything, and leave")
     arguments = parser.parse_args()
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s consumer %(levelname)s %(message)s", force=True
-    )
-    # They log a traceback, or a line for each heartbeat that fails; ours say it in a line.
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)  # it tells every step of a group
+    log_to_stderr("consumer")
     variables = Variables(os.environ)
     settings, kafka = Settings.read(variables), KafkaSettings.read(variables)
     group = GroupSettings.read(variables)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -18,6 +18,7 @@ from consumer.offsets import Versions
 from consumer.settings import Settings
 from consumer.source import Assignment, Source
 from consumer.store import Store
+from consumer.waiting import until
 
 _log = logging.getLogger(__name__)
 
@@ -59,9 +60,9 @@ class Consumer:
         stopping = asyncio.create_task(stop.wait())
         finished = True
         try:
-            await _unless(stopping, self._source.open())
+            await until(stop, self._source.open())
             while not stop.is_set():
-                assignment = await _unless(stopping, self._source.next_assignment())
+                assignment = await until(stop, self._source.next_assignment())
                 if assignment is not None:
                     drained = await self._read(assignment, stopping)
                     finished = drained or not stop.is_set()
@@ -155,16 +156,6 @@ class _Reading:
             if records:
                 batch.add(records, time.monotonic())
         return batch
-
-
-async def _unless(stopping: asyncio.Task[Any], work: Coroutine[Any, Any, T]) -> T | None:
-    """Do the work, or give it up with None when ``stopping`` is done first."""
-    working = asyncio.create_task(work)
-    try:
-        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
-    finally:
-        await _end((working,))
 
 
 async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
@@ -21,6 +22,7 @@ from ingest_gateway.log import KafkaEventLog
 from ingest_gateway.settings import Settings
 from schemas.kafka import KafkaSettings
 from schemas.keys import KeyRing
+from schemas.logs import log_to_stderr
 from schemas.settings import Variables
 
 _log = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ _log = logging.getLogger(__name__)
 _RETRY_S: Final = 1.0
 _ANSWER_WITHIN_S: Final = 4.0  # for requests under way; an append takes 3.5 s at most
 _DRAIN_S: Final = 10.0
+_LOST_AFTER_S: Final = 30.0
 
 
 async def serve(settings: Settings, kafka: KafkaSettings) -> int:
@@ -47,6 +50,7 @@ async def serve(settings: Settings, kafka: KafkaSettings) -> int:
     await runner.setup()
     connecting = asyncio.create_task(_connect(log, feed))
     stopping = asyncio.create_task(stop.wait())
+    lost = asyncio.create_task(_lost_kafka(feed, kafka))
     try:
         await web.TCPSite(runner, settings.host, settings.port).start()
         _log.info("listening on %s:%d", settings.host, settings.port)
@@ -54,17 +58,17 @@ async def serve(settings: Settings, kafka: KafkaSettings) -> int:
         if connecting.done():
             connecting.result()
             _log.info("ready: events are accepted")
-        await stopping
+        await asyncio.wait((stopping, lost), return_when=asyncio.FIRST_COMPLETED)
     finally:
         await runner.cleanup()
-        for task in (connecting, stopping):
+        for task in (connecting, stopping, lost):
             task.cancel()
-        await asyncio.wait((connecting, stopping))
+        await asyncio.wait((connecting, stopping, lost))
         await feed.close()
         unknown = await log.close(timeout_s=_DRAIN_S)
     if unknown:
         _log.error("Kafka has not confirmed %d records: their outcome is unknown", unknown)
-    return 1 if unknown else 0
+    return 1 if unknown or not stop.is_set() else 0
 
 
 async def check(kafka: KafkaSettings) -> None:
@@ -76,6 +80,22 @@ async def check(kafka: KafkaSettings) -> None:
     finally:
         await feed.close()
         await log.close()
+
+
+async def _lost_kafka(feed: KafkaKeysFeed, kafka: KafkaSettings) -> None:
+    """Return when Kafka has not answered for a while but does so to whoever connects anew.
+
+    Its client never asks the bootstrap address twice and reads certificates once: where all
+    brokers moved, or the certificate ran out, only a new process finds them again.
+    """
+    while True:
+        await asyncio.sleep(_LOST_AFTER_S)
+        with suppress(BadTopic, OSError, Unreachable):
+            if not await feed.answers():
+                await check(kafka)
+                if not await feed.answers():
+                    _log.error("Kafka answers new connections but not ours: to be started again")
+                    return
 
 
 async def _connect(log: KafkaEventLog, feed: KafkaKeysFeed) -> None:
@@ -108,10 +128,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m ingest_gateway", description=__doc__)
     parser.add_argument("--check", action="store_true", help="check settings and Kafka, and leave")
     arguments = parser.parse_args()
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s gateway %(levelname)s %(message)s", force=True
-    )
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)  # it tells every step of a group
+    log_to_stderr("gateway")
     variables = Variables(os.environ)
     settings, kafka = Settings.read(variables), KafkaSettings.read(variables)
     try:

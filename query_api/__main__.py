@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
@@ -21,6 +22,7 @@ from query_api.settings import Settings
 from query_api.store import ClickHouseStore
 from schemas.kafka import KafkaSettings
 from schemas.keys import KeyRing
+from schemas.logs import log_to_stderr
 from schemas.settings import Variables
 
 _log = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ _log = logging.getLogger(__name__)
 _RETRY_S: Final = 1.0
 _MAX_URL_BYTES: Final = 1 << 16  # a list of many filter values is long
 _ANSWER_WITHIN_S: Final = 10.0  # for requests under way
+_LOST_AFTER_S: Final = 30.0
 
 
 async def serve(settings: Settings, kafka: KafkaSettings) -> int:
@@ -48,6 +51,7 @@ async def serve(settings: Settings, kafka: KafkaSettings) -> int:
     await runner.setup()
     reading = asyncio.create_task(_read_keys(feed))
     stopping = asyncio.create_task(stop.wait())
+    lost = asyncio.create_task(_lost_kafka(feed, settings, kafka))
     try:
         await web.TCPSite(runner, settings.host, settings.port).start()
         _log.info("listening on %s:%d", settings.host, settings.port)
@@ -55,15 +59,15 @@ async def serve(settings: Settings, kafka: KafkaSettings) -> int:
         if reading.done():
             reading.result()
             _log.info("the API keys are read")
-        await stopping
+        await asyncio.wait((stopping, lost), return_when=asyncio.FIRST_COMPLETED)
     finally:
         await runner.cleanup()
-        for task in (reading, stopping):
+        for task in (reading, stopping, lost):
             task.cancel()
-        await asyncio.wait((reading, stopping))
+        await asyncio.wait((reading, stopping, lost))
         await feed.close()
         await store.close()
-    return 0
+    return 0 if stop.is_set() else 1
 
 
 async def check(settings: Settings, kafka: KafkaSettings) -> None:
@@ -75,6 +79,22 @@ async def check(settings: Settings, kafka: KafkaSettings) -> None:
     finally:
         await feed.close()
         await store.close()
+
+
+async def _lost_kafka(feed: KafkaKeysFeed, settings: Settings, kafka: KafkaSettings) -> None:
+    """Return when Kafka has not answered for a while but does so to whoever connects anew.
+
+    Its client never asks the bootstrap address twice and reads certificates once: where all
+    brokers moved, or the certificate ran out, only a new process finds them again.
+    """
+    while True:
+        await asyncio.sleep(_LOST_AFTER_S)
+        with suppress(KeysUnreachable, OSError, StoreUnavailable):
+            if not await feed.answers():
+                await check(settings, kafka)
+                if not await feed.answers():
+                    _log.error("Kafka answers new connections but not ours: to be started again")
+                    return
 
 
 async def _read_keys(feed: KafkaKeysFeed) -> None:
@@ -106,12 +126,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m query_api", description=__doc__)
     parser.add_argument("--check", action="store_true", help="check everything, and leave")
     arguments = parser.parse_args()
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s query %(levelname)s %(message)s", force=True
-    )
-    # It logs a traceback for each request that finds no server; ours say it in a line.
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)  # it tells every step of a group
+    log_to_stderr("query")
     variables = Variables(os.environ)
     settings, kafka = Settings.read(variables), KafkaSettings.read(variables)
     try:

@@ -56,6 +56,16 @@ class KafkaKeysFeed:
         self._consumer = consumer
         self._following = asyncio.create_task(self._follow(consumer))
 
+    async def answers(self) -> bool:
+        """Whether Kafka answers on the connections that this feed has."""
+        if self._consumer is None:
+            return True  # `open` is tried again, each time with connections of their own
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                return bool(await self._consumer.topics())
+        except (KafkaError, OSError):  # a TimeoutError is an OSError
+            return False
+
     async def close(self) -> None:
         """Stop following. May be called twice."""
         if self._following is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -19,6 +19,7 @@ from consumer.kafka.settings import GroupSettings
 from consumer.kafka.topics import check_topics, unreachable
 from consumer.offsets import Position, position_of_commit, where_to_start
 from consumer.source import Assignment
+from consumer.waiting import until
 from schemas.kafka import KafkaSettings
 from schemas.record import LogRecord
 
@@ -29,8 +30,6 @@ _RETRY_S: Final = 1.0
 _BITE_RECORDS: Final = 1_000  # of one call: it knows no limit in bytes
 # Longer than any drain: Kafka waits this long for a consumer that finishes what it holds.
 _REBALANCE_TIMEOUT_S: Final = 60
-
-T = TypeVar("T")
 
 
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -157,6 +156,16 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         except TimeoutError:
             _log.error("partitions are given back while records of them are still held")
 
+    async def answers(self) -> bool:
+        """Whether Kafka answers on the connections that this source has."""
+        if self._consumer is None:
+            return True  # `open` goes on trying, each time with connections of their own
+        try:
+            async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+                return bool(await self._consumer.topics())
+        except (KafkaError, OSError):  # a TimeoutError is an OSError
+            return False
+
     async def _join(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
             **self._settings.client_options(),
@@ -179,7 +188,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         while not self._assigned:
             try:
                 # Records come again: the position is not set yet.
-                await _until(self._news, self._ask(timeout_ms=1000, max_records=1))
+                await until(self._news, self._ask(timeout_ms=1000, max_records=1))
             except Unavailable as error:
                 _log.warning("%s", error)
                 await asyncio.sleep(_RETRY_S)
@@ -192,7 +201,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 async with asyncio.timeout(_REQUEST_TIMEOUT_S):
                     going = self._go_to_commits(partitions)
-                    assignment.positions = await _until(assignment.ended, going) or {}
+                    assignment.positions = await until(assignment.ended, going) or {}
                 return
             except IllegalStateError:
                 raise
@@ -250,7 +259,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         if assignment is None or assignment.ended.is_set():
             return
         # While the group rebalances Kafka's client answers nothing at all.
-        await _until(assignment.ended, self._take_in(timeout_ms, max_records))
+        await until(assignment.ended, self._take_in(timeout_ms, max_records))
 
     async def _take_in(self, timeout_ms: int, max_records: int) -> None:
         """Ask once. What comes is kept at once: a cancellation after that loses nothing."""
@@ -286,15 +295,3 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
             at = self._reader.expected()  # partition: offset
             raise MustStop(f"Kafka's client can't read a record behind {at}: {error!r}") from error
         return fetched
-
-
-async def _until(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """Do the work, or give it up with None when the event is set first."""
-    working, waiting = asyncio.create_task(work), asyncio.create_task(event.wait())
-    try:
-        await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
-    finally:
-        for task in (working, waiting):
-            task.cancel()
-        await asyncio.wait((working, waiting))

@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import logging
 import os
 import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
-_SAY_AGAIN_S = 10.0
-_MOST_MESSAGES = 1_000
 
 
 def watch_for_stop(parent_pipe: int | None) -> asyncio.Event:
@@ -59,41 +56,6 @@ def tell_ready(ready_pipe: int | None) -> None:
     if ready_pipe is not None:
         os.write(ready_pipe, b"ready\n")
         os.close(ready_pipe)
-
-
-def log_to_stderr(name: str) -> None:
-    """Log to standard error, each line with the time and the process's name."""
-    logging.basicConfig(
-        level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s", force=True
-    )
-    # It logs a traceback for each request that finds no server; ours say it in a line.
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(_FewLines("aiokafka"))
-
-
-class _FewLines(logging.Filter):
-    """Lets each of a library's messages through once in a while, whatever its arguments are.
-
-    Without Kafka, aiokafka logs three hundred lines a second.
-    """
-
-    def __init__(self, library: str) -> None:
-        super().__init__()
-        self._library = library
-        self._last_at: dict[object, float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.name.partition(".")[0] != self._library:
-            return True
-        last_at = self._last_at.get(record.msg, -_SAY_AGAIN_S)
-        if record.created - last_at < _SAY_AGAIN_S:
-            return False
-        if len(self._last_at) >= _MOST_MESSAGES:  # some have their arguments in the text
-            self._last_at.clear()
-        self._last_at[record.msg] = record.created
-        return True
 
 
 def _ask_for_sigterm_at_parents_death() -> None:

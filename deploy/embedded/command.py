@@ -10,7 +10,6 @@ from importlib.util import find_spec
 
 from consumer.settings import Settings as ConsumerSettings
 from deploy.clickhouse.store import CannotMigrate, Unreachable
-from deploy.embedded.child import log_to_stderr
 from deploy.embedded.errors import CannotStart
 from deploy.embedded.kafka.errors import CannotStartError
 from deploy.embedded.up import up as run_stack
@@ -19,6 +18,7 @@ from deploy.settings import UpSettings
 from deploy.topics.outcome import TopicsError
 from ingest_gateway.settings import Settings as GatewaySettings
 from query_api.settings import Settings as QuerySettings
+from schemas.logs import log_to_stderr
 
 
 def up(*, kafka: str | None) -> int:

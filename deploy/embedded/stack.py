@@ -122,13 +122,15 @@ class Stack:
     async def _start_services(self, log: ServedLog, clickhouse_url: str) -> None:
         """Start API and consumer, and return when events can be sent and read."""
         settings = self._settings
+        others = ("TALLY_CLICKHOUSE_", "TALLY_CONSUMER_DRAIN_TIMEOUT_S")
         env = {
-            **log.env,
+            **{name: value for name, value in log.env.items() if not name.startswith(others)},
             "TALLY_CLICKHOUSE_URL": clickhouse_url,
             "TALLY_CONSUMER_DRAIN_TIMEOUT_S": _CONSUMER_DRAIN_S,
         }
         listen = (f"--host={settings.host}", f"--port={settings.port}")
-        api = self._child("api", [*log.arguments, *listen], env)
+        reader = {**env, "TALLY_CLICKHOUSE_USER": "tally_reader"}
+        api = self._child("api", [*log.arguments, *listen], reader)
         await self._children["clickhouse"].ready.wait()
         await _migrate(clickhouse_url)
         consumer = self._child("consumer", log.arguments, env)

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from deploy.embedded.api.app import build
 from deploy.embedded.api.logs import ApiLog, KafkaApiLog, SqliteApiLog
-from deploy.embedded.child import log_to_stderr, tell_ready, watch_for_stop
+from deploy.embedded.child import tell_ready, watch_for_stop
 from deploy.embedded.log.files import AlreadyOpen
 from ingest_gateway.app import Gateway
 from ingest_gateway.errors import BadTopic
@@ -24,6 +24,7 @@ from query_api.app import QueryService
 from query_api.settings import Settings as QuerySettings
 from query_api.store import ClickHouseStore
 from schemas.kafka import KafkaSettings
+from schemas.logs import log_to_stderr
 
 _MAX_URL_BYTES: Final = 1 << 16  # a list of many filter values is long
 _STOP_S: Final = 4.0  # for requests under way and the log; an append takes 3.5 s at most

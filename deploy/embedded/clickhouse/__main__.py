@@ -11,9 +11,10 @@ from pathlib import Path
 
 from aiohttp import web
 
-from deploy.embedded.child import log_to_stderr, tell_ready, watch_for_stop
+from deploy.embedded.child import tell_ready, watch_for_stop
 from deploy.embedded.clickhouse.app import App
 from deploy.embedded.clickhouse.engine import DirectoryInUseError, Engine
+from schemas.logs import log_to_stderr
 
 logger = logging.getLogger("deploy.embedded.clickhouse")
 

@@ -18,11 +18,12 @@ from consumer.runner import Consumer
 from consumer.settings import Settings
 from consumer.source import Source
 from consumer.store import ClickHouseStore
-from deploy.embedded.child import log_to_stderr, tell_ready, watch_for_stop
+from deploy.embedded.child import tell_ready, watch_for_stop
 from deploy.embedded.log.dead_letters import SqliteDeadLetters
 from deploy.embedded.log.files import AlreadyOpen
 from deploy.embedded.log.source import SqliteSource
 from schemas.kafka import KafkaSettings
+from schemas.logs import log_to_stderr
 from schemas.settings import Variables
 
 

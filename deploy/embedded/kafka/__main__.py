@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from deploy.embedded.child import log_to_stderr, tell_ready, watch_for_stop
+from deploy.embedded.child import tell_ready, watch_for_stop
 from deploy.embedded.kafka.broker import LocalBroker
 from deploy.embedded.kafka.errors import CannotStartError
 from deploy.embedded.kafka.settings import jar_cache
+from schemas.logs import log_to_stderr
 
 logger = logging.getLogger("deploy.embedded.kafka")
 

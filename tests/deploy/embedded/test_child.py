@@ -7,7 +7,7 @@ import sys
 
 TALK = """
 import logging
-from deploy.embedded.child import log_to_stderr
+from schemas.logs import log_to_stderr
 log_to_stderr("part")
 for name in ("aiokafka", "aiokafka.consumer", "consumer.runner"):
     for number in range(50):
