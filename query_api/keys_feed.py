@@ -17,6 +17,7 @@ from schemas.keys import KeyRing, decode_key
 _log = logging.getLogger(__name__)
 
 _CONNECT_TIMEOUT_S: Final = 10.0
+_STOP_TIMEOUT_S: Final = 3.0
 _POLL_MS: Final = 500
 _RETRY_S: Final = 1.0
 
@@ -44,7 +45,7 @@ class KafkaKeysFeed:
                 async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                     await self._read_all(consumer)
             except BaseException:
-                await consumer.stop()
+                await _stop(consumer)
                 raise
         except (KafkaError, LookupError, OSError) as error:  # a TimeoutError is an OSError
             why = str(error) or type(error).__name__
@@ -74,7 +75,7 @@ class KafkaKeysFeed:
                 await self._following
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            await consumer.stop()
+            await _stop(consumer)
 
     async def _read_all(self, consumer: AIOKafkaConsumer) -> None:
         await consumer.start()
@@ -109,3 +110,12 @@ class KafkaKeysFeed:
                 except ValueError as error:
                     # One that nobody can read opens nothing; the others must not suffer for it.
                     _log.error("the API key at offset %d is left out: %s", record.offset, error)
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """Stop it; in a task, since with Kafka away its own tasks end it with their cancellation."""
+    stopping = asyncio.create_task(consumer.stop())
+    await asyncio.wait((stopping,), timeout=_STOP_TIMEOUT_S)
+    if not stopping.done() or stopping.cancelled() or stopping.exception():
+        stopping.cancel()
+        _log.warning("Kafka could not be left cleanly: it does not answer")

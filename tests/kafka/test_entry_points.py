@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.clickhouse import ClickHouse, clickhouse, free_port
-from tests.support.kafka import Kafka
+from tests.support.kafka import Broker, Kafka
 from tests.support.services import Service, Services, run, services
 from tests.support.stack import wait_until
 
@@ -145,3 +145,22 @@ def test_services_end_with_0_when_they_are_told_to(prepared: Services) -> None:
     prepared.wait_until_stored()
     started = [prepared.gateway, *prepared.consumers, prepared.query]
     assert [service.stop() for service in started] == [0, 0, 0]
+
+
+def test_services_end_with_0_while_kafka_is_away(engine: ClickHouse, tmp_path: Path) -> None:
+    """A SIGTERM in the middle of an outage: nothing was held, so every exit status is 0, in time,
+    and nobody is shown a traceback.
+    """
+    with (
+        Broker(tmp_path / "kafka") as broker,
+        services(tmp_path / "services", broker.bootstrap_servers, engine.url) as made,
+    ):
+        made.start()
+        assert made.send([{"event_name": "a", "external_customer_id": "b"}])[0] == 202
+        made.wait_until_stored()
+        broker.kill()
+        started = [made.gateway, *made.consumers, made.query]
+        for service in started:
+            wait_until(lambda one=service: "nable" in one.output(), what="an outage seen")
+        assert [service.stop() for service in started] == [0, 0, 0]
+        assert not any("Traceback" in service.output() for service in started)
