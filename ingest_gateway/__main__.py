@@ -21,7 +21,7 @@ from ingest_gateway.keys_feed import KafkaKeysFeed
 from ingest_gateway.log import KafkaEventLog
 from ingest_gateway.settings import Settings
 from schemas.kafka import KafkaSettings
-from schemas.keys import KeyRing
+from schemas.keys import KeyRing, KeysUnreachable
 from schemas.logs import log_to_stderr
 from schemas.settings import Variables
 
@@ -72,7 +72,7 @@ async def serve(settings: Settings, kafka: KafkaSettings) -> int:
 
 
 async def check(kafka: KafkaSettings) -> None:
-    """Connect to everything and leave. Raises Unreachable or BadTopic."""
+    """Connect to everything and leave. Raises Unreachable, KeysUnreachable or BadTopic."""
     log, feed = KafkaEventLog(kafka), KafkaKeysFeed(kafka, KeyRing())
     try:
         await log.open()
@@ -90,7 +90,7 @@ async def _lost_kafka(feed: KafkaKeysFeed, kafka: KafkaSettings) -> None:
     """
     while True:
         await asyncio.sleep(_LOST_AFTER_S)
-        with suppress(BadTopic, OSError, Unreachable):
+        with suppress(BadTopic, KeysUnreachable, OSError, Unreachable):
             if not await feed.answers():
                 await check(kafka)
                 if not await feed.answers():
@@ -104,7 +104,7 @@ async def _connect(log: KafkaEventLog, feed: KafkaKeysFeed) -> None:
             try:
                 await opening()
                 break
-            except Unreachable as error:
+            except (KeysUnreachable, Unreachable) as error:
                 _log.warning("%s; again in %g s", error, _RETRY_S)
                 await asyncio.sleep(_RETRY_S)
 
@@ -138,7 +138,7 @@ def main() -> int:
             sys.stdout.write("gateway: the settings are good, Kafka answers, the topic is right\n")
             return 0
         return asyncio.run(serve(settings, kafka))
-    except (BadTopic, OSError, Unreachable, ValueError) as error:
+    except (BadTopic, KeysUnreachable, OSError, Unreachable, ValueError) as error:
         sys.stderr.write(f"gateway: {error}\n")
         return 1
 

@@ -1,4 +1,8 @@
-"""API keys out of Kafka: the whole topic before the first request, then whatever comes."""
+"""API keys out of Kafka: the whole topic before the first request, then whatever comes.
+
+Gateway and query service know nothing of each other, so each has this file; a test holds them
+equal.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,8 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from ingest_gateway.errors import Unreachable
 from schemas.kafka import KafkaSettings
-from schemas.keys import KeyRing, decode_key
+from schemas.keys import KeyRing, KeysUnreachable, decode_key
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +39,7 @@ class KafkaKeysFeed:
         self._following: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Read everything there is, then follow. Raises `Unreachable`; may be called again."""
+        """Read everything there is, then follow. Raises `KeysUnreachable`; may be called again."""
         try:
             consumer = AIOKafkaConsumer(
                 **self._settings.client_options(), auto_offset_reset="earliest", group_id=None
@@ -49,7 +52,7 @@ class KafkaKeysFeed:
                 raise
         except (KafkaError, LookupError, OSError) as error:  # a TimeoutError is an OSError
             why = str(error) or type(error).__name__
-            raise Unreachable(
+            raise KeysUnreachable(
                 f"the API keys in {self._partition.topic} at TALLY_KAFKA_BOOTSTRAP_SERVERS="
                 f"{self._settings.bootstrap_servers} can't be read: {why}"
             ) from error

@@ -16,12 +16,12 @@ from typing import Final
 from aiohttp import web
 
 from query_api.app import QueryService, application
-from query_api.errors import KeysUnreachable, StoreUnavailable
+from query_api.errors import StoreUnavailable
 from query_api.keys_feed import KafkaKeysFeed
 from query_api.settings import Settings
 from query_api.store import ClickHouseStore
 from schemas.kafka import KafkaSettings
-from schemas.keys import KeyRing
+from schemas.keys import KeyRing, KeysUnreachable
 from schemas.logs import log_to_stderr
 from schemas.settings import Variables
 

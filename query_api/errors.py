@@ -9,7 +9,3 @@ class StoreUnavailable(Exception):  # noqa: N818 (the name tells what it is, as 
 
 class QueryTooCostly(Exception):  # noqa: N818 (the name tells what it is, as HTTP's do)
     """Ask for less: the query went over a limit, which the text names."""
-
-
-class KeysUnreachable(Exception):  # noqa: N818 (the name tells what it is, as HTTP's do)
-    """The API keys can't be read just now; the text says which setting names their log."""

@@ -63,6 +63,10 @@ def decode_key(value: bytes) -> KeyRecord:
         raise ValueError(str(error)) from None
 
 
+class KeysUnreachable(Exception):  # noqa: N818 (names the condition)
+    """The API keys can't be read just now; the text says where they should be."""
+
+
 class NewKey(NamedTuple):
     """A key just made: the only moment at which its secrets are known."""
 

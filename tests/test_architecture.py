@@ -109,3 +109,9 @@ def test_only_entry_points_and_settings_read_the_environment(path: Path) -> None
 def test_no_file_is_over_300_lines(path: Path) -> None:
     """A file of more than 300 lines is two files."""
     assert len(path.read_text().splitlines()) <= 300
+
+
+def test_both_services_read_the_keys_alike() -> None:
+    """What gateway and query service can't share without knowing of each other stays the same."""
+    one, other = (ROOT / service / "keys_feed.py" for service in ("ingest_gateway", "query_api"))
+    assert one.read_bytes() == other.read_bytes()

@@ -41,7 +41,7 @@ GARBAGE = "garbage"
 WRONG_SHAPE = "wrong shape"
 NOT_A_TIME = "not a time"
 REASONS = {
-    GARBAGE: r"the value (can't be read|is no event of ours): ",
+    GARBAGE: r"(can't be read|is no event of ours): ",
     WRONG_SHAPE: r"the value is no event of ours: .*hello",
     NOT_A_TIME: r"^ClickHouse: .*CANNOT_PARSE_DATETIME",
     EVIL: r"Constraint `calm` .*is violated",

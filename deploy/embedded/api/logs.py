@@ -14,7 +14,7 @@ from ingest_gateway.errors import Unreachable
 from ingest_gateway.keys_feed import KafkaKeysFeed
 from ingest_gateway.log import EventLog, KafkaEventLog
 from schemas.kafka import KafkaSettings
-from schemas.keys import KeyRing
+from schemas.keys import KeyRing, KeysUnreachable
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class KafkaApiLog:
                 try:
                     await opening()
                     break
-                except Unreachable as error:
+                except (KeysUnreachable, Unreachable) as error:
                     _log.warning("%s; again in %g s", error, _RETRY_S)
                     await asyncio.sleep(_RETRY_S)
 
