@@ -10,6 +10,7 @@ from itertools import groupby
 
 import msgspec
 
+from deploy.client import find_kafka
 from deploy.topics.outcome import TopicsError, Verdict
 from deploy.topics.plan import Change, Wanted
 from deploy.topics.topics import apply as apply_topics
@@ -25,7 +26,7 @@ def apply(wanted: Wanted, *, dry_run: bool) -> int:
     done, or if something is left that breaks the design and that it can't mend.
     """
     try:
-        settings = KafkaSettings.from_env(os.environ)
+        settings = find_kafka() or KafkaSettings.from_env(os.environ)
         applied = asyncio.run(apply_topics(settings, wanted, dry_run=dry_run))
     except (ValueError, TopicsError) as error:
         return _failed(error)
@@ -44,7 +45,7 @@ def apply(wanted: Wanted, *, dry_run: bool) -> int:
 def verify(*, as_json: bool) -> int:
     """Print what is wrong with the topics. Gives the exit status: 1 if it breaks the design."""
     try:
-        settings = KafkaSettings.from_env(os.environ)
+        settings = find_kafka() or KafkaSettings.from_env(os.environ)
         verdict = asyncio.run(verify_topics(settings))
     except (ValueError, TopicsError) as error:
         return _failed(error)
