@@ -8,6 +8,8 @@ from typing import Any, Final
 from schemas.record import NO_APPEND_TIME, LogRecord
 
 _LOG_APPEND_TIME: Final = 1  # the client's number for message.timestamp.type=LogAppendTime
+_BITE_RECORDS: Final = 1_000
+_BITE_BYTES: Final = 2 * 1024 * 1024
 _MAX_HEADERS_KEPT: Final = 1_000
 _MAX_BYTES_KEPT: Final = 1_000  # of one record; more is no name or ID that others share
 
@@ -67,14 +69,23 @@ class Fetched:
     def __init__(self) -> None:
         self._records: list[LogRecord] = []
         self._size_bytes = 0
+        self._mean_bytes = 1
+
+    def bite(self, max_records: int) -> int:
+        """Give how many records to ask for next, so that what comes is no more than a few MiB if
+        it is like what came last.
+        """
+        return max(1, min(_BITE_RECORDS, _BITE_BYTES // self._mean_bytes, max_records))
 
     def __len__(self) -> int:
         return len(self._records)
 
     def add(self, records: list[LogRecord]) -> None:
         """Take in what came next."""
+        size_bytes = sum(len(record.value) for record in records)
         self._records += records
-        self._size_bytes += sum(len(record.value) for record in records)
+        self._size_bytes += size_bytes
+        self._mean_bytes = max(1, size_bytes // max(1, len(records)))
 
     def reaches(self, max_records: int, max_bytes: int) -> bool:
         """Whether `take` with these limits would not give more if more came."""

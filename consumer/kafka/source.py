@@ -27,7 +27,6 @@ _log = logging.getLogger(__name__)
 
 _REQUEST_TIMEOUT_S: Final = 10.0
 _RETRY_S: Final = 1.0
-_BITE_RECORDS: Final = 1_000  # of one call: it knows no limit in bytes
 # Longer than any drain: Kafka waits this long for a consumer that finishes what it holds.
 _REBALANCE_TIMEOUT_S: Final = 60
 
@@ -94,7 +93,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         while not self._fetched.reaches(max_records, max_bytes):
             before = len(self._fetched)
             try:
-                await self._get(timeout_ms, min(_BITE_RECORDS, max_records))
+                await self._get(timeout_ms, self._fetched.bite(max_records))
             except Unavailable:
                 if not before:
                     raise

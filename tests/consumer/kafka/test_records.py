@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consumer.kafka.records import Reader
+from consumer.kafka.records import Fetched, Reader
 from schemas.record import NO_APPEND_TIME, LogRecord
 
 pytestmark = pytest.mark.unit
@@ -52,3 +52,16 @@ def test_the_next_offset_is_expected() -> None:
     assert reader.expect(0, 15) == 10
     assert reader.expect(1, 7) == 7
     assert reader.expect(0, 20) == 15
+
+
+def test_a_bite_of_large_records_is_small() -> None:
+    """Kafka's client knows no limit in bytes, so after large records fewer are asked for."""
+    held = Fetched()
+    assert held.bite(20_000) == 1000
+    assert held.bite(10) == 10
+    held.add([LogRecord(0, 0, 1, b"k", b"x" * 60_000, {})])
+    assert held.bite(20_000) == 34
+    held.add([LogRecord(0, 1, 1, b"k", b"x" * 9_000_000, {})])
+    assert held.bite(20_000) == 1
+    held.add([LogRecord(0, 2, 1, b"k", b"x" * 100, {})])
+    assert held.bite(20_000) == 1000
