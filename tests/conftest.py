@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.kafka import Kafka
+from tests.support.kafka import Kafka, need_jars
 from tests.support.kafka import kafka as running_kafka
 from tests.support.stack import Stack, running_stack
 
@@ -32,3 +32,9 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """One Kafka for all tests that leave it as it was: each uses a topic prefix of its own."""
     with running_kafka(tmp_path_factory.mktemp("kafka") / "broker") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def jars() -> None:
+    """Skip, but not on CI, where there are no jars: for tests that start brokers their own way."""
+    need_jars()

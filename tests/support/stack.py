@@ -24,6 +24,7 @@ from deploy.client import find_kafka
 from deploy.embedded.log.lag import PartitionLag, read_lag
 from deploy.kafka_log.lag import LagUnknown, read_group
 from tests.support.clickhouse import free_port
+from tests.support.kafka import need_jars
 
 OWN_BROKER = ""
 TALLY = Path(sys.executable).with_name("tally")
@@ -159,6 +160,8 @@ class Stack:
 @contextmanager
 def running_stack(directory: Path, *, kafka: str | None = None) -> Iterator[Stack]:
     """Run a stack of its own in a directory, and end it. ``kafka`` is as for `Stack`."""
+    if kafka == OWN_BROKER:
+        need_jars()
     stack = Stack(directory / "tally-data", free_port(), kafka=kafka)
     try:
         stack.start()

@@ -23,6 +23,8 @@ from tests.support.kafka import Broker, Kafka, cluster, kafka, one_node
 from tests.support.kafka_answers import brokers_at
 from tests.support.stack import wait_until
 
+pytestmark = pytest.mark.usefixtures("jars")
+
 ROOT = Path(__file__).parents[2]
 STOPPED_BY_SIGTERM = 143  # what Java gives after an orderly end
 

@@ -17,6 +17,8 @@ from deploy.embedded.kafka.settings import jar_cache
 from tests.support.kafka_answers import brokers_at
 from tests.support.stack import wait_until
 
+pytestmark = pytest.mark.usefixtures("jars")
+
 
 def broker_on(directory: Path, port: int | None = None) -> LocalBroker:
     return LocalBroker(directory, cache=jar_cache(os.environ), port=port)

@@ -21,6 +21,8 @@ from tests.support.clickhouse import free_port
 from tests.support.kafka_answers import brokers_at
 from tests.support.stack import wait_until
 
+pytestmark = pytest.mark.usefixtures("jars")
+
 ROOT = Path(__file__).parents[4]
 MODULE = (sys.executable, "-m", "deploy.embedded.kafka")
 
