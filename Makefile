@@ -34,7 +34,7 @@ test: $(VENV)/.dev  ## everything
 	$(BIN)/python -m pytest
 
 test-long: $(VENV)/.dev  ## the tests of failures in full: half a million events, 20 s without Kafka
-	TALLY_TEST_FULL=1 $(BIN)/python -m pytest tests/kafka tests/consumer/test_interleaving.py
+	TALLY_TEST_FULL=1 $(BIN)/python -m pytest tests/kafka tests/consumer/test_interleaving.py tests/pipeline
 
 up: $(VENV)/.runtime  ## run the whole pipeline on this machine, in the foreground
 	@exec $(BIN)/tally up

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.traffic import sized
+
 LOGS = ("embedded", "kafka")
 # What these ask is answered before anything reaches the log, or long after it: by code that is the
-# same process on both.
+# same process on both. `make test-long` runs them on both all the same.
 ON_ONE_LOG = ("test_bad_cursor", "test_bad_query", "test_property_filters", "test_window")
 
 
@@ -14,7 +16,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every test that uses the shared stack on one of each log."""
     if "stack" in metafunc.fixturenames:
         name = metafunc.module.__name__.rpartition(".")[2]
-        logs = LOGS[:1] if name in ON_ONE_LOG else LOGS
+        logs = sized(short=LOGS[:1], full=LOGS) if name in ON_ONE_LOG else LOGS
         metafunc.parametrize("stack", logs, indirect=True, scope="session")
 
 

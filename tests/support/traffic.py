@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 
@@ -27,8 +27,10 @@ Model = dict[str, Event]
 _START = datetime(2026, 3, 1, tzinfo=UTC)
 _ANSWER_S = 15.0
 
+T = TypeVar("T")
 
-def sized(short: int, full: int) -> int:
+
+def sized(short: T, full: T) -> T:
     """Give the figure for everyday runs, or with TALLY_TEST_FULL=1 the one that is promised."""
     return full if os.environ.get("TALLY_TEST_FULL") == "1" else short
 
