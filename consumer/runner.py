@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from consumer.batch import Batch
 from consumer.batch_writer import BatchWriter
@@ -25,8 +25,6 @@ _log = logging.getLogger(__name__)
 _FETCH_AT_ONCE: Final = 20_000
 _FETCH_AT_MOST_S: Final = 0.25  # a stop goes unseen no longer than this
 _BACKOFF_S: Final = 0.5
-
-T = TypeVar("T")
 
 
 class Consumer:
