@@ -11,29 +11,20 @@ import pytest
 from query_api import cursor
 from query_api.cursor import Cursor
 from query_api.filters import PropertyFilter
-from query_api.flexprice import read_get, read_query
+from query_api.flexprice import read_query
 from query_api.request import (
     EPOCH,
     LAST_MOMENT,
     Filters,
     ListRequest,
     Order,
-    Position,
     Sort,
     Window,
 )
 from schemas.http import ApiError
+from tests.query_api.asking import NOW, PLACE, WEEK, get
 
 pytestmark = pytest.mark.unit
-
-NOW = datetime(2024, 3, 20, 12, 0, 0, 5, UTC)
-WEEK = timedelta(days=7)
-THEN = NOW - timedelta(days=1)
-PLACE = Position("", THEN, "id-1")
-
-
-def get(*parameters: tuple[str, str]) -> ListRequest:
-    return read_get(parameters, "acme", NOW, WEEK)
 
 
 def post(**parameters: Any) -> ListRequest:
