@@ -104,8 +104,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m consumer", description=__doc__)
     parser.add_argument("--check", action="store_true", help="check everything, and leave")
     arguments = parser.parse_args()
-    log_to_stderr("consumer")
     variables = Variables(os.environ)
+    log_to_stderr("consumer", variables)
     settings, kafka = Settings.read(variables), KafkaSettings.read(variables)
     group = GroupSettings.read(variables)
     try:

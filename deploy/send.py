@@ -14,7 +14,7 @@ import msgspec
 from deploy.client import Connection, find_connection, why_no_answer
 from deploy.load.answers import read_error
 from schemas.event import new_event_id
-from schemas.http import API_KEY_HEADER
+from schemas.keys import API_KEY_HEADER
 
 _PATH: Final = "/v1/events"
 _TIMEOUT_S: Final = 30.0

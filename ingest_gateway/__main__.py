@@ -128,8 +128,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m ingest_gateway", description=__doc__)
     parser.add_argument("--check", action="store_true", help="check settings and Kafka, and leave")
     arguments = parser.parse_args()
-    log_to_stderr("gateway")
     variables = Variables(os.environ)
+    log_to_stderr("gateway", variables)
     settings, kafka = Settings.read(variables), KafkaSettings.read(variables)
     try:
         variables.check()

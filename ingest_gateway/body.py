@@ -10,8 +10,8 @@ from aiohttp import web
 from aiohttp.web import RequestPayloadError
 
 from ingest_gateway.admission import Admission, Room
+from schemas.errors import ApiError, too_large, unavailable
 from schemas.event import MAX_BODY_BYTES
-from schemas.http import ApiError, too_large, unavailable
 
 # aiohttp closes the connection after these answers: the client must not use it again.
 _CLOSE = {"Connection": "close"}

@@ -126,8 +126,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m query_api", description=__doc__)
     parser.add_argument("--check", action="store_true", help="check everything, and leave")
     arguments = parser.parse_args()
-    log_to_stderr("query")
     variables = Variables(os.environ)
+    log_to_stderr("query", variables)
     settings, kafka = Settings.read(variables), KafkaSettings.read(variables)
     try:
         variables.check()

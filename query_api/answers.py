@@ -1,4 +1,6 @@
-"""Answers: JSON bytes, and every refusal and failure in FlexPrice's shape."""
+"""Answers: bytes of JSON, and every refusal and failure in the shape of its path's dialect, under
+the request's ID, with a line in the log that says why.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,13 @@ from typing import Final
 from aiohttp import web
 
 from query_api.errors import QueryTooCostly, StoreUnavailable
-from schemas.http import ApiError, unavailable
+from schemas.dialects import dialect_of
+from schemas.errors import ApiError, unavailable
+from schemas.request_id import REQUEST_ID, current_request_id, request_id_of
 
 _log = logging.getLogger(__name__)
 
 _RETRY_AFTER_S: Final = 2
-_REQUEST_ID: Final = "X-Request-ID"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -27,20 +30,18 @@ def json_response(
 
 
 def answering(handler: Handler) -> Handler:
-    """Wrap a handler so that every refusal and failure is answered in the dialect's shape, under
-    the request ID that the client chose.
-    """
+    """Wrap a handler so that every refusal and failure is answered in the dialect's shape."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
+        request_id = request_id_of(request.headers)
+        current_request_id.set(request_id)
         try:
             response = await handler(request)
         except ConnectionError:
             return web.Response(status=400)  # the client went away: nobody reads this
         except Exception as error:
-            refusal = _refusal(error, request)
-            response = json_response(refusal.status, refusal.body(), refusal.headers)
-        if request_id := request.headers.get(_REQUEST_ID):
-            response.headers.setdefault(_REQUEST_ID, request_id)
+            response = _refused(request, _refusal(error, request))
+        response.headers.setdefault(REQUEST_ID, request_id)
         return response
 
     return answer
@@ -50,6 +51,30 @@ def answering(handler: Handler) -> Handler:
 async def refuse_in_our_shape(request: web.Request, handler: Handler) -> web.StreamResponse:
     """For an application of its own: paths and methods that we don't have, in the same shape."""
     return await answering(handler)(request)
+
+
+def _refused(request: web.Request, refusal: ApiError) -> web.Response:
+    dialect = dialect_of(request.path)
+    headers = dict(refusal.headers)
+    if refusal.status == 401:
+        headers["WWW-Authenticate"] = dialect.challenge
+    resource = request.match_info.route.resource
+    _log.info(
+        "refused: %s",
+        refusal,
+        extra={
+            "method": request.method,
+            "route": None if resource is None else resource.canonical,
+            "status": refusal.status,
+            "code": refusal.code,
+        },
+    )
+    return web.Response(
+        status=refusal.status,
+        body=dialect.error_body(refusal),
+        content_type=dialect.content_type,
+        headers=headers,
+    )
 
 
 def _refusal(error: Exception, request: web.Request) -> ApiError:

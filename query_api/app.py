@@ -16,7 +16,7 @@ from query_api.errors import StoreUnavailable
 from query_api.listing import Store, find_event, read_page
 from query_api.request import ListRequest, LookUp
 from query_api.settings import Settings
-from schemas.http import not_found, validation_error
+from schemas.errors import not_found, validation_error
 from schemas.keys import READ, KeyRing
 
 _EVENTS = "/v1/events/"
@@ -74,12 +74,12 @@ class QueryService:
         return json_response(200 if is_ready else 503, msgspec.json.encode(state))
 
     async def _list(self, request: web.Request) -> web.Response:
-        tenant = self._keys.tenant_of(request.headers, READ)
+        tenant = self._keys.caller_of(request.headers, READ).tenant
         wanted = flexprice.read_get(_parameters(request), tenant, self._now(), self._default_window)
         return await self._page(tenant, wanted)
 
     async def _query(self, request: web.Request) -> web.Response:
-        tenant = self._keys.tenant_of(request.headers, READ)
+        tenant = self._keys.caller_of(request.headers, READ).tenant
         flexprice.single_values(_parameters(request), ())
         body = await read_body(request)
         wanted = flexprice.read_query(body, tenant, self._now(), self._default_window)
@@ -91,11 +91,11 @@ class QueryService:
         return json_response(200, msgspec.json.encode(answer))
 
     async def _look_up(self, request: web.Request) -> web.Response:
-        tenant = self._keys.tenant_of(request.headers, READ)
+        tenant = self._keys.caller_of(request.headers, READ).tenant
         return await self._event(tenant, flexprice.read_look_up(_parameters(request)))
 
     async def _one(self, request: web.Request) -> web.Response:
-        tenant = self._keys.tenant_of(request.headers, READ)
+        tenant = self._keys.caller_of(request.headers, READ).tenant
         flexprice.single_values(_parameters(request), ())
         # Not match_info: it leaves some escapes of an ID as they are, since they are a path's.
         raw_id = request.rel_url.raw_path.removeprefix(_EVENTS)

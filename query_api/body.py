@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from schemas.http import ApiError, too_large
+from schemas.errors import ApiError, too_large
 
 MAX_BODY_BYTES: Final = 1024 * 1024  # decoded
 

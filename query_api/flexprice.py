@@ -24,16 +24,9 @@ from query_api.request import (
     Window,
     clamped,
 )
+from schemas.errors import ApiError, validation_error, why_malformed
 from schemas.event import parse_timestamp
-from schemas.http import (
-    DEFAULT_PAGE_SIZE,
-    GET_MAX_PAGE_SIZE,
-    QUERY_MAX_PAGE_SIZE,
-    ApiError,
-    EventsQuery,
-    validation_error,
-    why_malformed,
-)
+from schemas.flexprice import DEFAULT_PAGE_SIZE, GET_MAX_PAGE_SIZE, QUERY_MAX_PAGE_SIZE, EventsQuery
 
 # Far beyond what anyone pages to by offset; a cursor goes on for ever.
 _MAX_OFFSET: Final = 10**9

@@ -10,7 +10,7 @@ from query_api.listing import Page
 from query_api.plan import StoredEvent
 from query_api.request import ListRequest, LookUp, Position, from_micros
 from schemas.event import format_timestamp
-from schemas.http import EventsPage, ListedEvent, LookedUpEvent
+from schemas.flexprice import EventsPage, ListedEvent, LookedUpEvent
 
 
 def listed(event: StoredEvent, tenant: str) -> ListedEvent:

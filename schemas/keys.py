@@ -6,7 +6,9 @@ by its hash leaks no timing about the key itself.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import re
 import secrets
 from collections.abc import Mapping
@@ -15,17 +17,16 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from schemas.http import (
-    API_KEY_HEADER,
-    ENVIRONMENT_HEADER,
-    forbidden,
-    unauthenticated,
-    unavailable,
-)
+from schemas.errors import forbidden, unauthenticated, unavailable
+
+API_KEY_HEADER: Final = "x-api-key"
+ENVIRONMENT_HEADER: Final = "X-Environment-ID"
 
 INGEST: Final = "ingest"
 READ: Final = "read"
 SCOPES: Final = (INGEST, READ)
+
+_NO_SECRET: Final = "0" * 64  # the hash of nothing that anyone knows
 
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -129,21 +130,13 @@ class KeyRing:
         if record.revoked_at is None:
             self._by_hash[record.key_hash] = record
 
-    def tenant_of(self, headers: Mapping[str, str], scope: str) -> str:
-        """Give the tenant whose key a request's headers carry.
+    def caller_of(self, headers: Mapping[str, str], scope: str) -> KeyRecord:
+        """Give the key that a request's headers carry: x-api-key, Bearer, or Sequence's Basic.
 
         Raises ApiError: 503 before the keys are read, 401 for no key or one that does not count,
         403 for one without the scope or a request that names another tenant's environment.
         """
-        api_key = headers.get(API_KEY_HEADER)
-        if api_key is None:
-            kind, _, token = headers.get("Authorization", "").partition(" ")
-            api_key = token.strip() if kind.lower() == "bearer" else None
-        if not api_key:
-            raise unauthenticated(
-                "no API key: send it in the header x-api-key, or as Authorization: Bearer"
-            )
-        record = self._by_hash.get(hash_secret(api_key))
+        record = self._find(headers)
         if record is None and not self.is_complete:
             raise unavailable("the API keys are not read yet; send it again", retry_after_s=1)
         if record is None:
@@ -155,4 +148,34 @@ class KeyRing:
         environment = headers.get(ENVIRONMENT_HEADER)
         if environment is not None and environment != record.tenant:
             raise forbidden(f"the API key does not belong to the {ENVIRONMENT_HEADER} given")
-        return record.tenant
+        return record
+
+    def _find(self, headers: Mapping[str, str]) -> KeyRecord | None:
+        """Raises ApiError, a 401, if there is nothing to look for."""
+        api_key = headers.get(API_KEY_HEADER)
+        if api_key is None:
+            kind, _, credentials = headers.get("Authorization", "").partition(" ")
+            credentials = credentials.strip()
+            if kind.lower() == "basic" and credentials:
+                return self._find_basic(credentials)
+            api_key = credentials if kind.lower() == "bearer" else None
+        if not api_key:
+            raise unauthenticated(
+                "no API key: send it in the header x-api-key, as Authorization: Bearer KEY, or "
+                "as Authorization: Basic with the key's ID and its secret"
+            )
+        return self._by_hash.get(hash_secret(api_key))
+
+    def _find_basic(self, credentials: str) -> KeyRecord | None:
+        try:
+            decoded = base64.b64decode(credentials, validate=True).decode()
+        except ValueError:
+            raise unauthenticated(
+                "Authorization: Basic is not base64 of the key's ID, a colon and its secret"
+            ) from None
+        key_id, _, secret = decoded.partition(":")
+        record = self._by_id.get(key_id)
+        expected = _NO_SECRET if record is None else record.sequence_secret_hash
+        if not hmac.compare_digest(hash_secret(secret), expected):
+            return None
+        return None if record is None or record.revoked_at is not None else record

@@ -2,23 +2,75 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import traceback
+from datetime import UTC, datetime
 from typing import Final
+
+from schemas.request_id import current_request_id
+from schemas.settings import Variables
+
+JSON: Final = "json"
+TEXT: Final = "text"
+FORMATS: Final = (JSON, TEXT)
 
 _SAY_AGAIN_S: Final = 10.0
 _MOST_MESSAGES: Final = 1_000
 
 
-def log_to_stderr(name: str) -> None:
-    """Log to standard error, each line with the time and the process's name."""
-    logging.basicConfig(
-        level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s", force=True
-    )
+def log_to_stderr(name: str, variables: Variables, *, default: str = JSON) -> None:
+    """Log to standard error, a line each: a JSON object or text, as TALLY_LOG_FORMAT says.
+
+    Either has the time, the level, the process's name and the request's ID; the object also has
+    what a line was given as ``extra``. A wrong setting is noted in ``variables``.
+    """
+    log_format = variables.text("TALLY_LOG_FORMAT", default, choices=FORMATS)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Json(name) if log_format == JSON else _Text(name))
+    handler.addFilter(_FewLines("aiokafka"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # It logs a traceback for each request that finds no server; ours say it in a line.
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     logging.getLogger("aiokafka").setLevel(logging.WARNING)
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(_FewLines("aiokafka"))
+
+
+_NOT_EXTRA: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class _Json(logging.Formatter):
+    """A JSON object a line, whatever is in the text."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "service": self._service,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if request_id := current_request_id.get():
+            line["request_id"] = request_id
+        line |= {name: value for name, value in vars(record).items() if name not in _NOT_EXTRA}
+        if record.exc_info and record.exc_info[0] is not None:
+            line["exception"] = "".join(traceback.format_exception(*record.exc_info))
+        return json.dumps(line, default=str)
+
+
+class _Text(logging.Formatter):
+    """For a person at a terminal."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(f"%(asctime)s {service} %(levelname)s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        request_id = current_request_id.get()
+        return f"{text} ({request_id})" if request_id else text
 
 
 class _FewLines(logging.Filter):

@@ -23,6 +23,8 @@ MAY_IMPORT = {
 PURE = (
     *(str(path.relative_to(ROOT)) for path in (ROOT / "schemas").glob("*.py")),
     "ingest_gateway/admission.py",
+    "ingest_gateway/decoding.py",
+    "ingest_gateway/events.py",
     "ingest_gateway/flexprice.py",
     "consumer/batch.py",
     "consumer/intake.py",

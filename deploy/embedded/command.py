@@ -18,7 +18,8 @@ from deploy.settings import UpSettings
 from deploy.topics.outcome import TopicsError
 from ingest_gateway.settings import Settings as GatewaySettings
 from query_api.settings import Settings as QuerySettings
-from schemas.logs import log_to_stderr
+from schemas.logs import TEXT, log_to_stderr
+from schemas.settings import Variables
 
 
 def up(*, kafka: str | None) -> int:
@@ -28,8 +29,10 @@ def up(*, kafka: str | None) -> int:
     if find_spec("chdb") is None:
         sys.stderr.write("tally up: chdb is missing: pip install 'tally-events[embedded]'\n")
         return 1
-    log_to_stderr("tally")
+    variables = Variables(os.environ)
+    log_to_stderr("tally", variables, default=TEXT)
     try:
+        variables.check()
         settings = UpSettings.from_env(os.environ, kafka=kafka)
         # The processes read these themselves; a mistake is told before any of them starts.
         GatewaySettings.from_env(os.environ)

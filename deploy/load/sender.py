@@ -22,7 +22,7 @@ from deploy.load.answers import (
 )
 from deploy.load.lines import Refusal
 from deploy.load.retry import Patience
-from schemas.http import API_KEY_HEADER
+from schemas.keys import API_KEY_HEADER
 
 BULK_PATH: Final = "/v1/events/bulk"
 REQUEST_TIMEOUT_S: Final = 60.0

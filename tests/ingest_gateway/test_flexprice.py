@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from ingest_gateway.events import Sender
 from ingest_gateway.flexprice import read_bulk, read_event, single_answer
 from ingest_gateway.settings import Settings
-from schemas.http import ApiError
+from schemas.errors import ApiError
 
 pytestmark = pytest.mark.unit
 
@@ -21,13 +22,13 @@ GOOD: dict[str, Any] = {"event_name": "n", "external_customer_id": "c"}
 
 def one(body: bytes) -> ApiError:
     with pytest.raises(ApiError) as refusal:
-        read_event(body, "t", NOW, SETTINGS)
+        read_event(body, Sender("t", NOW, SETTINGS))
     return refusal.value
 
 
 def test_the_least_event_is_filled_in() -> None:
     """Two fields are enough: the ID is made, the time is now, the rest is empty."""
-    (event,), made = read_event(json.dumps(GOOD).encode(), "t", NOW, SETTINGS)
+    (event,), made = read_event(json.dumps(GOOD).encode(), Sender("t", NOW, SETTINGS))
     assert made == [event.event_id]
     assert (event.tenant, event.timestamp) == ("t", "2026-11-22T12:00:00.000001Z")
     assert (event.customer_id, event.source, bytes(event.properties)) == ("", "", b"{}")
@@ -45,7 +46,7 @@ def test_null_is_the_same_as_absent() -> None:
             "properties": None,
         }
     )
-    (event,), made = read_event(body.encode(), "t", NOW, SETTINGS)
+    (event,), made = read_event(body.encode(), Sender("t", NOW, SETTINGS))
     assert made == [event.event_id]
     assert bytes(event.properties) == b"{}"
 
@@ -54,7 +55,7 @@ def test_properties_stay_the_bytes_that_were_sent() -> None:
     """Nothing between the braces is touched."""
     raw = b'{ "b":1.50, "a" : 12345678901234567890123, "a.b":null }'
     body = b'{"event_name":"n","external_customer_id":"c","event_id":"x","properties":' + raw + b"}"
-    (event,), made = read_event(body, "t", NOW, SETTINGS)
+    (event,), made = read_event(body, Sender("t", NOW, SETTINGS))
     assert bytes(event.properties) == raw
     assert (event.event_id, made) == ("x", [])
 
@@ -132,7 +133,7 @@ def bulk(events: list[Any]) -> bytes:
 def test_a_bulk_keeps_its_order() -> None:
     """Events go to the log in the order in which they stand, so the last of an ID wins."""
     events = [{**GOOD, "event_id": str(number % 3)} for number in range(9)]
-    accepted = read_bulk(bulk(events), "t", NOW, SETTINGS)
+    accepted = read_bulk(bulk(events), Sender("t", NOW, SETTINGS))
     assert [event.event_id for event in accepted.events] == [str(n % 3) for n in range(9)]
 
 
@@ -144,7 +145,7 @@ def test_a_bulk_names_every_bad_event() -> None:
     events[8000] = {"event_name": "n"}
     events[9999] = "x"
     with pytest.raises(ApiError) as refusal:
-        read_bulk(bulk(events), "t", NOW, SETTINGS)
+        read_bulk(bulk(events), Sender("t", NOW, SETTINGS))
     error = refusal.value
     assert error.details is not None
     named = [(bad["index"], bad["field"]) for bad in error.details["errors"]]
@@ -161,7 +162,7 @@ def test_a_bulk_names_every_bad_event() -> None:
 def test_a_bulk_holds_1_to_10000_events(count: int) -> None:
     """None or more is a 400 that says how many are allowed."""
     with pytest.raises(ApiError, match="1 to 10000") as refusal:
-        read_bulk(bulk([GOOD] * count), "t", NOW, SETTINGS)
+        read_bulk(bulk([GOOD] * count), Sender("t", NOW, SETTINGS))
     assert refusal.value.details == {"field": "events"}
 
 
@@ -172,7 +173,7 @@ def test_a_bulk_holds_1_to_10000_events(count: int) -> None:
 def test_a_bulk_without_events_names_the_field(body: bytes, field: str) -> None:
     """The envelope is checked like any field."""
     with pytest.raises(ApiError) as refusal:
-        read_bulk(body, "t", NOW, SETTINGS)
+        read_bulk(body, Sender("t", NOW, SETTINGS))
     assert refusal.value.details == {"field": field}
 
 
@@ -180,4 +181,4 @@ def test_bounds_on_age_are_settings() -> None:
     """An operator may let older events in."""
     body = json.dumps({**GOOD, "timestamp": "1990-01-01T00:00:00Z"}).encode()
     settings = Settings(max_event_age=timedelta(days=50 * 365))
-    assert read_event(body, "t", NOW, settings).events[0].timestamp.startswith("1990")
+    assert read_event(body, Sender("t", NOW, settings)).events[0].timestamp.startswith("1990")

@@ -15,7 +15,7 @@ from deploy.topics.plan import Wanted
 from deploy.topics.topics import apply
 from ingest_gateway.keys_feed import KafkaKeysFeed as GatewaysFeed
 from query_api.keys_feed import KafkaKeysFeed as QuerysFeed
-from schemas.http import ApiError
+from schemas.errors import ApiError
 from schemas.kafka import KafkaSettings
 from schemas.keys import INGEST, KeyRecord, KeyRing, KeysUnreachable, NewKey, encode_key, make_key
 from tests.support.clickhouse import free_port
@@ -53,7 +53,7 @@ def feed_type(request: pytest.FixtureRequest) -> Any:
 def tenant(ring: KeyRing, made: NewKey) -> str | int:
     """Whose key it is, or the status of the refusal."""
     try:
-        return ring.tenant_of({"x-api-key": made.api_key}, INGEST)
+        return ring.caller_of({"x-api-key": made.api_key}, INGEST).tenant
     except ApiError as error:
         return error.status
 

@@ -21,7 +21,7 @@ from query_api.request import (
     Sort,
     Window,
 )
-from schemas.http import ApiError
+from schemas.errors import ApiError
 from tests.query_api.asking import NOW, PLACE, WEEK, get
 
 pytestmark = pytest.mark.unit

@@ -14,7 +14,7 @@ from query_api.request import (
     Travel,
     Window,
 )
-from schemas.http import ApiError
+from schemas.errors import ApiError
 from tests.query_api.asking import NOW, PLACE, get
 
 pytestmark = pytest.mark.unit

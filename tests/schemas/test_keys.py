@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from schemas.http import ApiError
+from schemas.errors import ApiError
 from schemas.keys import INGEST, READ, KeyRing, hash_secret, make_key
 
 pytestmark = pytest.mark.unit
@@ -23,9 +23,9 @@ def test_a_key_opens_its_tenant_by_either_header() -> None:
     """x-api-key and Authorization: Bearer are the same."""
     ring, made = KeyRing(), make_key("acme", "")
     ring.apply(made.record)
-    assert ring.tenant_of({"x-api-key": made.api_key}, INGEST) == "acme"
-    assert ring.tenant_of({"Authorization": f"Bearer {made.api_key}"}, READ) == "acme"
-    assert ring.tenant_of({"Authorization": f"bearer  {made.api_key}"}, READ) == "acme"
+    assert ring.caller_of({"x-api-key": made.api_key}, INGEST).tenant == "acme"
+    assert ring.caller_of({"Authorization": f"Bearer {made.api_key}"}, READ).tenant == "acme"
+    assert ring.caller_of({"Authorization": f"bearer  {made.api_key}"}, READ).tenant == "acme"
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_key_opens_its_tenant_by_either_header() -> None:
 def test_anything_else_is_a_401(headers: dict[str, str]) -> None:
     """No key, an empty one and a wrong one are refused alike."""
     with pytest.raises(ApiError) as refusal:
-        KeyRing().tenant_of(headers, INGEST)
+        KeyRing().caller_of(headers, INGEST)
     assert refusal.value.status == 401
 
 
@@ -45,7 +45,7 @@ def test_a_revoked_key_opens_nothing() -> None:
     ring.apply(made.record)
     ring.apply(msgspec.structs.replace(made.record, revoked_at="2026-01-01T00:00:00Z"))
     with pytest.raises(ApiError, match="revoked"):
-        ring.tenant_of({"x-api-key": made.api_key}, READ)
+        ring.caller_of({"x-api-key": made.api_key}, READ)
 
 
 def test_an_expired_key_says_when_it_expired() -> None:
@@ -53,7 +53,7 @@ def test_an_expired_key_says_when_it_expired() -> None:
     ring, made = KeyRing(), make_key("acme", "")
     ring.apply(msgspec.structs.replace(made.record, expires_at="2020-01-01T00:00:00Z"))
     with pytest.raises(ApiError, match="2020-01-01"):
-        ring.tenant_of({"x-api-key": made.api_key}, READ)
+        ring.caller_of({"x-api-key": made.api_key}, READ)
 
 
 def test_a_key_without_the_scope_is_a_403() -> None:
@@ -61,9 +61,9 @@ def test_a_key_without_the_scope_is_a_403() -> None:
     ring, made = KeyRing(), make_key("acme", "")
     ring.apply(msgspec.structs.replace(made.record, scopes=(READ,)))
     headers = {"x-api-key": made.api_key}
-    assert ring.tenant_of(headers, READ) == "acme"
+    assert ring.caller_of(headers, READ).tenant == "acme"
     with pytest.raises(ApiError, match="ingest") as refusal:
-        ring.tenant_of(headers, INGEST)
+        ring.caller_of(headers, INGEST)
     assert refusal.value.status == 403
 
 
@@ -72,9 +72,9 @@ def test_another_environment_is_a_403() -> None:
     ring, made = KeyRing(), make_key("acme", "")
     ring.apply(made.record)
     headers = {"x-api-key": made.api_key, "X-Environment-ID": "acme"}
-    assert ring.tenant_of(headers, READ) == "acme"
+    assert ring.caller_of(headers, READ).tenant == "acme"
     with pytest.raises(ApiError, match="X-Environment-ID") as refusal:
-        ring.tenant_of({**headers, "X-Environment-ID": "other"}, READ)
+        ring.caller_of({**headers, "X-Environment-ID": "other"}, READ)
     assert refusal.value.status == 403
 
 

@@ -24,7 +24,8 @@ from query_api.app import QueryService
 from query_api.settings import Settings as QuerySettings
 from query_api.store import ClickHouseStore
 from schemas.kafka import KafkaSettings
-from schemas.logs import log_to_stderr
+from schemas.logs import TEXT, log_to_stderr
+from schemas.settings import Variables
 
 _MAX_URL_BYTES: Final = 1 << 16  # a list of many filter values is long
 _STOP_S: Final = 4.0  # for requests under way and the log; an append takes 3.5 s at most
@@ -83,7 +84,7 @@ def main() -> int:
     parser.add_argument("--parent-pipe", type=int)
     parser.add_argument("--ready-pipe", type=int)
     arguments = parser.parse_args()
-    log_to_stderr("api")
+    log_to_stderr("api", Variables(os.environ), default=TEXT)
     try:
         kafka = KafkaSettings.from_env(os.environ) if arguments.kafka else None
         gateway_settings = GatewaySettings.from_env(os.environ)

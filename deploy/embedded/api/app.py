@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from ingest_gateway.app import Gateway, json_response
-from query_api.answers import refuse_in_our_shape
+from ingest_gateway.app import Gateway
+from query_api.answers import json_response, refuse_in_our_shape
 from query_api.app import QueryService
 
 

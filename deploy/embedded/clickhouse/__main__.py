@@ -14,7 +14,8 @@ from aiohttp import web
 from deploy.embedded.child import tell_ready, watch_for_stop
 from deploy.embedded.clickhouse.app import App
 from deploy.embedded.clickhouse.engine import DirectoryInUseError, Engine
-from schemas.logs import log_to_stderr
+from schemas.logs import TEXT, log_to_stderr
+from schemas.settings import Variables
 
 logger = logging.getLogger("deploy.embedded.clickhouse")
 
@@ -37,7 +38,7 @@ def main() -> int:
     parser.add_argument("--parent-pipe", type=int, help="descriptor that closes with the parent")
     parser.add_argument("--ready-pipe", type=int, help="descriptor to write to when ready")
     options = parser.parse_args()
-    log_to_stderr("clickhouse")
+    log_to_stderr("clickhouse", Variables(os.environ), default=TEXT)
     path = options.path.resolve()
     try:
         engine = Engine(path)

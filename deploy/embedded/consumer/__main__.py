@@ -23,7 +23,7 @@ from deploy.embedded.log.dead_letters import SqliteDeadLetters
 from deploy.embedded.log.files import AlreadyOpen
 from deploy.embedded.log.source import SqliteSource
 from schemas.kafka import KafkaSettings
-from schemas.logs import log_to_stderr
+from schemas.logs import TEXT, log_to_stderr
 from schemas.settings import Variables
 
 
@@ -75,8 +75,8 @@ def main() -> int:
     parser.add_argument("--parent-pipe", type=int)
     parser.add_argument("--ready-pipe", type=int)
     arguments = parser.parse_args()
-    log_to_stderr("consumer")
     variables = Variables(os.environ)
+    log_to_stderr("consumer", variables, default=TEXT)
     settings, group = Settings.read(variables), GroupSettings.read(variables)
     kafka = KafkaSettings.read(variables) if arguments.kafka else None
     try:

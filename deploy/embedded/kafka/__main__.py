@@ -14,7 +14,8 @@ from deploy.embedded.child import tell_ready, watch_for_stop
 from deploy.embedded.kafka.broker import LocalBroker
 from deploy.embedded.kafka.errors import CannotStartError
 from deploy.embedded.kafka.settings import jar_cache
-from schemas.logs import log_to_stderr
+from schemas.logs import TEXT, log_to_stderr
+from schemas.settings import Variables
 
 logger = logging.getLogger("deploy.embedded.kafka")
 
@@ -32,7 +33,7 @@ def main() -> int:
     parser.add_argument("--parent-pipe", type=int, help="descriptor that closes with the parent")
     parser.add_argument("--ready-pipe", type=int, help="descriptor to write to when ready")
     options = parser.parse_args()
-    log_to_stderr("kafka")
+    log_to_stderr("kafka", Variables(os.environ), default=TEXT)
     broker = LocalBroker(options.path, cache=jar_cache(os.environ), port=options.port)
     try:
         return asyncio.run(_run(broker, options))

@@ -8,7 +8,8 @@ import sys
 TALK = """
 import logging
 from schemas.logs import log_to_stderr
-log_to_stderr("part")
+from schemas.settings import Variables
+log_to_stderr("part", Variables({"TALLY_LOG_FORMAT": "text"}))
 for name in ("aiokafka", "aiokafka.consumer", "consumer.runner"):
     for number in range(50):
         logging.getLogger(name).error("%s failed: %d", name, number)

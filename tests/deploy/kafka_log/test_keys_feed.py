@@ -46,7 +46,7 @@ async def test_a_service_reads_what_was_appended(settings: KafkaSettings) -> Non
     feed = KafkaKeysFeed(settings, ring)
     try:
         await feed.open()
-        assert ring.tenant_of({"x-api-key": made.api_key}, "ingest") == "acme"
+        assert ring.caller_of({"x-api-key": made.api_key}, "ingest").tenant == "acme"
     finally:
         await feed.close()
 

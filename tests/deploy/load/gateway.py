@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import msgspec
 from aiohttp import web
 
+from schemas.errors import ApiError, validation_error
 from schemas.event import MAX_BODY_BYTES, MAX_BULK_EVENTS
-from schemas.http import ApiError, IngestEvent, validation_error
+from schemas.flexprice import IngestEvent, error_body
 
 KEY = "test-key"
 TALLY = Path(sys.executable).parent / "tally"
@@ -57,7 +58,7 @@ class Gateway:
         except ApiError as error:
             return web.Response(
                 status=error.status,
-                body=error.body(),
+                body=error_body(error),
                 headers=error.headers,
                 content_type="application/json",
             )

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from deploy.embedded.log.keys import KeysFeed, append_key, read_keys
-from schemas.http import ApiError
+from schemas.errors import ApiError
 from schemas.keys import READ, KeyRing, make_key
 
 
@@ -21,13 +21,13 @@ def test_a_feed_sees_what_others_append(tmp_path: Path) -> None:
     headers = {"x-api-key": made.api_key}
     append_key(tmp_path, made.record)
     with pytest.raises(ApiError):
-        ring.tenant_of(headers, READ)
+        ring.caller_of(headers, READ)
     feed.catch_up()
-    assert ring.tenant_of(headers, READ) == "acme"
+    assert ring.caller_of(headers, READ).tenant == "acme"
     append_key(tmp_path, msgspec.structs.replace(made.record, revoked_at="2026-01-01T00:00:00Z"))
     feed.catch_up()
     with pytest.raises(ApiError, match="revoked"):
-        ring.tenant_of(headers, READ)
+        ring.caller_of(headers, READ)
     feed.close()
 
 

@@ -1,4 +1,4 @@
-"""The error shape of FlexPrice's dialect."""
+"""Refusals, and the shape that each dialect gives them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from schemas.http import unavailable, validation_error
+from schemas.errors import unavailable, validation_error
+from schemas.flexprice import error_body
 
 pytestmark = pytest.mark.unit
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.unit
 def test_an_error_reads_in_both_of_the_vendors_shapes() -> None:
     """The flat error, and beside it what newer clients look for."""
     error = validation_error("page_size: must be at least 1", field="page_size")
-    assert json.loads(error.body()) == {
+    assert json.loads(error_body(error)) == {
         "code": "validation_error",
         "message": "page_size: must be at least 1",
         "http_status_code": 400,
