@@ -4,44 +4,60 @@ from __future__ import annotations
 
 
 class Admission:
-    """Counts the bytes of all requests between their first byte and their answer."""
+    """Counts the bytes of all requests between their first byte and their answer, in all and for
+    each key, so that one sender can't take all the room.
+    """
 
-    def __init__(self, max_bytes_in_flight: int) -> None:
+    def __init__(self, max_bytes_in_flight: int, max_bytes_per_key: int | None = None) -> None:
         self._max_bytes = max_bytes_in_flight
+        self._max_bytes_per_key = max_bytes_per_key or max_bytes_in_flight
         self._bytes = 0
+        self._bytes_by_key: dict[str, int] = {}
 
     @property
     def bytes_in_flight(self) -> int:
         """What is taken just now."""
         return self._bytes
 
-    def take(self, size_bytes: int) -> bool:
-        """Take room for this many bytes, or say no; whoever took, gives back."""
-        if self._bytes + size_bytes > self._max_bytes:
+    def room(self, key_id: str) -> Room:
+        """Give the room of one request; whoever asks for it gives back what it took."""
+        return Room(self, key_id)
+
+    def take(self, key_id: str, size_bytes: int) -> bool:
+        """Take room for this many bytes, or say no."""
+        of_key = self._bytes_by_key.get(key_id, 0) + size_bytes
+        if self._bytes + size_bytes > self._max_bytes or of_key > self._max_bytes_per_key:
             return False
         self._bytes += size_bytes
+        self._bytes_by_key[key_id] = of_key
         return True
 
-    def give_back(self, size_bytes: int) -> None:
+    def give_back(self, key_id: str, size_bytes: int) -> None:
         """Return what was taken."""
         self._bytes -= size_bytes
+        left = self._bytes_by_key.pop(key_id, 0) - size_bytes
+        if left:
+            self._bytes_by_key[key_id] = left
 
 
 class Room:
-    """What one request has taken so far, to be given back as a whole."""
+    """What one request has taken so far."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, key_id: str) -> None:
         self._admission = admission
+        self._key_id = key_id
         self.size_bytes = 0
 
     def take(self, size_bytes: int) -> bool:
         """Take room for more bytes, or say no."""
-        if not self._admission.take(size_bytes):
+        if not self._admission.take(self._key_id, size_bytes):
             return False
         self.size_bytes += size_bytes
         return True
 
-    def give_back(self) -> None:
-        """Return everything. May be called twice."""
-        self._admission.give_back(self.size_bytes)
-        self.size_bytes = 0
+    def give_back(self, size_bytes: int | None = None) -> None:
+        """Return some of it, or all that is left. May be called twice."""
+        size_bytes = self.size_bytes if size_bytes is None else size_bytes
+        if size_bytes:
+            self._admission.give_back(self._key_id, size_bytes)
+            self.size_bytes -= size_bytes

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from aiohttp.web import RequestPayloadError
 
-from ingest_gateway.admission import Admission, Room
+from ingest_gateway.admission import Room
 from schemas.errors import ApiError, too_large, unavailable
 from schemas.event import MAX_BODY_BYTES
 
@@ -20,7 +20,7 @@ _DECODED_BY_AIOHTTP = ("identity", "gzip", "deflate")
 
 @asynccontextmanager
 async def admitted_body(
-    request: web.Request, admission: Admission, *, timeout_s: float
+    request: web.Request, room: Room, *, timeout_s: float
 ) -> AsyncIterator[bytes]:
     """Give the decoded body; its bytes count as in flight until the block ends.
 
@@ -37,7 +37,6 @@ async def admitted_body(
         )
     if request.content_length is not None and request.content_length > MAX_BODY_BYTES:
         raise _over_the_limit()
-    room = Room(admission)
     try:
         yield await _read(request, room, timeout_s)
     finally:

@@ -68,7 +68,8 @@ class Intake:
         caller = self.caller(request)
         sender = self.sender(request, caller)
         timeout_s = self.settings.body_timeout_s
-        async with admitted_body(request, self.admission, timeout_s=timeout_s) as body:
+        room = self.admission.room(caller.key_id)
+        async with admitted_body(request, room, timeout_s=timeout_s) as body:
             accepted = read(body, sender)
             await self.append(accepted, record_headers(request, dialect))
             return accepted
