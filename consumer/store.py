@@ -84,6 +84,10 @@ _NOT_THE_ROWS: Final = frozenset(  # a person must mend it
         *(46, 47, 48, 50, 62, 73, 85, 344, 392, 620),  # SQL that this server does not know or allow
     )
 )
+# Our own gateway names the fields and no sender does, so this is a table's fault and never a row's.
+_NO_SUCH_COLUMN: Final = re.compile(
+    r"ClickHouse: (?:Code: 117\. DB::Exception: )+Unknown field found while parsing JSONEachRow"
+)
 # Words that the client puts around the server's own, which a dead letter keeps as its reason.
 _AROUND: Final = re.compile(
     r"^Received ClickHouse exception, code: \d+, server response: | \(for url [^()]*\)$"
@@ -171,4 +175,8 @@ def _by_reaction(error: Exception) -> Unavailable | Refused:
         return Unavailable(text)
     if code in _NOT_THE_ROWS:
         return Misconfigured(text)
+    if _NO_SUCH_COLUMN.match(text):
+        return Misconfigured(
+            f"a table lacks a column: apply the migrations (tally migrate): {text}"
+        )
     return Refused(text)

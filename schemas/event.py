@@ -25,13 +25,36 @@ MAX_BODY_BYTES: Final = 32 * 1024 * 1024  # decoded
 EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_EVENT_ID_CHARS)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_CHARS)]
 OptionalName = Annotated[str, msgspec.Meta(max_length=MAX_NAME_CHARS)]
+_UUID7: Final = r"\A[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z"
+SendId = Annotated[str, msgspec.Meta(pattern=_UUID7)]
+
+# What a decoder can't check and `events.py` of the gateway does; here it says so in documents.
+Timestamp = Annotated[
+    str,
+    msgspec.Meta(
+        description="When it happened, in ISO 8601 with an offset; digits beyond microseconds "
+        "are cut. At most 15 years back and one day ahead, unless the service is set otherwise. "
+        "Without it: now.",
+        extra_json_schema={"format": "date-time"},
+    ),
+]
+Properties = Annotated[
+    msgspec.Raw,
+    msgspec.Meta(
+        description=f"A JSON object of up to {MAX_PROPERTIES_BYTES // 1024} KiB and "
+        f"{MAX_PROPERTIES_DEPTH} levels; it comes back as the values that were sent, digits and "
+        "all. Without it, or null: `{}`.",
+        extra_json_schema={"type": ["object", "null"]},
+    ),
+]
 
 
-class Event(msgspec.Struct, frozen=True, gc=False):
+class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """An event as the log and the tables hold it: complete, checked, in one form.
 
     ``timestamp`` is what `format_timestamp` gives, ``properties`` the JSON object as it was sent.
-    An optional text that was not sent is "".
+    An optional text that was not sent is "". ``send_id`` is the UUIDv7 that Sequence's dialect
+    answered for this very send; an event of another dialect has none, and its record no such key.
     """
 
     tenant: str
@@ -42,6 +65,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     source: str
     timestamp: str
     properties: msgspec.Raw
+    send_id: str | None = None
 
 
 class InvalidEvent(ValueError):  # noqa: N818 (the name tells what it is, as HTTP's do)
@@ -130,15 +154,21 @@ def check_age(moment: datetime, now: datetime, *, past: timedelta, future: timed
     tables a partition a day.
     """
     if moment < now - past:
-        raise ValueError(f"{moment:%Y-%m-%dT%H:%M:%SZ} is more than {past.days} days back")
+        raise ValueError(f"{_to_the_second(moment)} is more than {past.days} days back")
     if moment > now + future:
-        raise ValueError(f"{moment:%Y-%m-%dT%H:%M:%SZ} is more than {future.days} day(s) ahead")
+        raise ValueError(f"{_to_the_second(moment)} is more than {future.days} day(s) ahead")
+
+
+def _to_the_second(moment: datetime) -> str:
+    """In words, years before 1000 too (strftime leaves out their zeros)."""
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 # A number may overflow a double only with an exponent of three digits, with 300 digits, or with
 # many digits and some exponent.
 _PERHAPS_NOT_A_DOUBLE = re.compile(
-    rb"[0-9.][eE]\+?0*[1-9][0-9]{2}|(?<![0-9])[0-9]{200}(?:[0-9]{100}|[0-9.]*[eE])"
+    rb"[0-9.][eE]\+?0*[1-9][0-9]{2}"
+    rb"|(?<![0-9])[0-9]{200}(?:[0-9]{100}|[0-9]*+(?:\.[0-9]*+)?+[eE])"
 )
 
 

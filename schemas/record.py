@@ -12,6 +12,7 @@ from schemas.event import (
     EventId,
     Name,
     OptionalName,
+    SendId,
     check_properties,
     format_timestamp,
     identity_key,
@@ -76,6 +77,7 @@ class _StrictEvent(Event, frozen=True, gc=False, forbid_unknown_fields=True):
     external_customer_id: Name
     customer_id: OptionalName
     source: OptionalName
+    send_id: SendId | None = None
 
 
 _strict = msgspec.json.Decoder(_StrictEvent)

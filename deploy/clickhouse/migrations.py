@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 _SHARDED_BY: Final = re.compile(r"^\s*-- On a cluster, sharded by: (.+)$", re.MULTILINE)
 _COMMENT: Final = re.compile(r"^\s*--.*$", re.MULTILINE)
 _TABLE: Final = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
+_COLUMN: Final = re.compile(r"ALTER TABLE (\w+) (?=ADD COLUMN IF NOT EXISTS )")
 _VIEW: Final = re.compile(r"CREATE VIEW IF NOT EXISTS (\w+)")
 _ENGINE: Final = re.compile(r"ENGINE = (\w*MergeTree)(?:\(([^()]*)\))?")
 _CLUSTER_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -98,9 +99,10 @@ def record_table(cluster: Cluster | None) -> str:
 def on_cluster(statement: Statement, cluster: Cluster) -> tuple[str, ...]:
     """Make of a statement for one server those that do the same on every server of a cluster.
 
-    A table becomes NAME_local, replicated within its shard, and a table NAME over all shards. The
-    servers' macros must have ``shard`` and ``replica``. Raises ValueError for a statement of
-    another kind, and for a cluster's name that is none.
+    A table becomes NAME_local, replicated within its shard, and a table NAME over all shards; a new
+    column goes into both, where the rows are first. The servers' macros must have ``shard`` and
+    ``replica``. Raises ValueError for a statement of another kind, and for a cluster's name that
+    is none.
     """
     if not _CLUSTER_NAME.fullmatch(cluster.name):
         raise ValueError(f"cluster {cluster.name!r}: use letters, digits, '_' and '-'")
@@ -108,6 +110,11 @@ def on_cluster(statement: Statement, cluster: Cluster) -> tuple[str, ...]:
     where = f"ON CLUSTER {quoted(cluster.name)}"
     if found := _VIEW.match(sql):
         return (f"CREATE VIEW IF NOT EXISTS {database}.{found[1]} {where}{sql[found.end() :]}",)
+    if found := _COLUMN.match(sql):
+        return tuple(
+            f"ALTER TABLE {database}.{name} {where} {sql[found.end() :]}"
+            for name in (f"{found[1]}_local", found[1])
+        )
     found = _TABLE.match(sql)
     if found is None or not statement.shard_by:
         raise ValueError(f"no way is known to do this on a cluster: {sql.splitlines()[0]}")

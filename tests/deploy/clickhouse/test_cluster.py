@@ -97,6 +97,10 @@ async def test_the_query_service_reads_over_the_shards(settings: ClickHouseSetti
         assert await api.listed("q", **everything) == ["moved", "stays"]
         assert (await api.look_up("q", "moved")).status == 200
         assert (await api.look_up("q", "gone")).status == 404
+        usage = (await api.usage("q", sortBy="eventTimestamp")).body["items"]
+        assert [item["customerEventId"] for item in usage] == ["moved", "stays"]
+        by_its_id = (await api.usage("q", eventId=usage[0]["id"])).body["items"]
+        assert by_its_id == usage[:1]
 
 
 async def test_the_view_is_exact_over_the_shards(settings: ClickHouseSettings) -> None:

@@ -80,6 +80,15 @@ def test_a_view_is_made_on_every_server() -> None:
     )
 
 
+def test_a_new_column_goes_where_the_rows_are_first() -> None:
+    """The table over all shards names a column only when each of them has it."""
+    column = "ADD COLUMN IF NOT EXISTS b UInt8 ALIAS a + 1"
+    assert on_cluster(Statement(f"ALTER TABLE t {column}"), CLUSTER) == (
+        f"ALTER TABLE `usage`.t_local ON CLUSTER `tally` {column}",
+        f"ALTER TABLE `usage`.t ON CLUSTER `tally` {column}",
+    )
+
+
 @pytest.mark.parametrize(
     "statement",
     [
