@@ -148,7 +148,24 @@ DEAD_LETTERS: Final = TopicSpec(
         _APPEND_TIME._replace(why="the time of a letter is the broker's", breaks=False),
     ),
 )
-KEYS: Final = TopicSpec(kind="keys", partitions=1, max_partitions=1, needs=(_COMPACT, _NO_UNCLEAN))
+KEYS: Final = TopicSpec(
+    kind="keys",
+    partitions=1,
+    max_partitions=1,
+    needs=(
+        _COMPACT,
+        _NO_UNCLEAN,
+        Need(
+            "segment.ms",
+            lambda value: int(value) <= 24 * _HOUR_MS,
+            str(_HOUR_MS),
+            f"at most {24 * _HOUR_MS}",
+            "a segment is compacted only when it is full or this old, and services read every "
+            "last use of a key that is not, before they are ready",
+            breaks=False,
+        ),
+    ),
+)
 
 
 def topics_of(settings: KafkaSettings) -> dict[str, TopicSpec]:

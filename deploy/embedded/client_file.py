@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
 from typing import Final
 
 from deploy.client import CLIENT_FILE, read_client_file
+from deploy.key_terms import EXPIRES, GOOD, state_of
 from deploy.keys_topic import KeysTopic
 from schemas.keys import hash_secret, make_key
 
@@ -37,7 +39,8 @@ async def credentials(data: Path, keys: KeysTopic) -> dict[str, str]:
     Raises KeysUnavailable.
     """
     kept = read_client_file(data / CLIENT_FILE)
-    good = {key.key_hash for key in await keys.read() if key.revoked_at is None}
+    now_s = time.time()
+    good = {key.key_hash for key in await keys.read() if state_of(key, now_s) in (GOOD, EXPIRES)}
     names = ("API_KEY", "SEQUENCE_ID", "SEQUENCE_SECRET")
     if all(kept.get(name) for name in names) and hash_secret(kept["API_KEY"]) in good:
         return {name: kept[name] for name in names}

@@ -17,7 +17,16 @@ from ingest_gateway.keys_feed import KafkaKeysFeed as GatewaysFeed
 from query_api.keys_feed import KafkaKeysFeed as QuerysFeed
 from schemas.errors import ApiError
 from schemas.kafka import KafkaSettings
-from schemas.keys import INGEST, KeyRecord, KeyRing, KeysUnreachable, NewKey, encode_key, make_key
+from schemas.keys import (
+    INGEST,
+    KeyRecord,
+    KeyRing,
+    KeysUnreachable,
+    NewKey,
+    encode_key,
+    make_key,
+    record_key,
+)
 from tests.support.clickhouse import free_port
 from tests.support.kafka import Kafka
 
@@ -36,10 +45,10 @@ async def topic(settings: KafkaSettings) -> AsyncIterator[Callable[[KeyRecord], 
     """Appends a record of a key."""
     async with AIOKafkaProducer(**settings.client_options(), acks="all") as producer:
 
-        async def append(record: KeyRecord | bytes) -> None:
+        async def append(record: KeyRecord | bytes, name: bytes = b"broken") -> None:
             is_key = isinstance(record, KeyRecord)
             value = encode_key(record) if is_key else record
-            name = record.key_id.encode() if is_key else b"broken"
+            name = record_key(record) if is_key else name
             await producer.send_and_wait(settings.keys_topic, value, key=name)
 
         yield append
@@ -95,6 +104,34 @@ async def test_a_key_made_or_revoked_counts_within_seconds(
     await feed.close()
 
 
+@pytest.mark.parametrize("in_order", [True, False])
+async def test_no_later_record_takes_a_revocation_back(
+    settings: KafkaSettings, topic: Any, feed_type: Any, in_order: bool
+) -> None:
+    """Neither for a service that follows nor for one that starts later, in whichever order a
+    revocation and what somebody wrote who did not know of it come.
+    """
+    made = make_key("acme", "")
+    records = [
+        msgspec.structs.replace(made.record, revoked_at="2026-01-01T00:00:00Z"),
+        msgspec.structs.replace(made.record, expires_at="2126-01-01T00:00:00Z"),
+    ]
+    await topic(made.record)
+    rings = [KeyRing(is_complete=False) for _ in range(2)]
+    feeds = [feed_type(settings, ring) for ring in rings]
+    await feeds[0].open()
+    assert tenant(rings[0], made) == "acme"
+    for record in records if in_order else reversed(records):
+        await topic(record)
+    last = make_key("last", "")
+    await topic(last.record)
+    await until(lambda: tenant(rings[0], last) == "last")
+    await feeds[1].open()
+    assert [tenant(ring, made) for ring in rings] == [401, 401]
+    for feed in feeds:
+        await feed.close()
+
+
 async def test_a_record_that_nobody_can_read_hurts_no_other(
     settings: KafkaSettings, topic: Any, feed_type: Any
 ) -> None:
@@ -102,6 +139,7 @@ async def test_a_record_that_nobody_can_read_hurts_no_other(
     first, second = make_key("first", ""), make_key("second", "")
     await topic(first.record)
     await topic(b'{"key_id": 7}')
+    await topic(b'{"key_id": "k", "used_at": "0001-01-01T00:00:00+05:00"}', b"used/k")
     await topic(second.record)
     ring = KeyRing(is_complete=False)
     feed = feed_type(settings, ring)

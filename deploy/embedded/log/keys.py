@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.embedded.log.files import KEYS_DB, data_version
-from schemas.keys import KeyRecord, KeyRing, decode_key, encode_key
+from schemas.keys import KeyRecord, KeyRing, decode_key, encode_key, standing
 
 _log = logging.getLogger(__name__)
 
@@ -29,14 +29,20 @@ _POLL_S: Final = 0.5  # how late a new or revoked key is seen, at most
 _BUSY_TIMEOUT_S: Final = 5.0
 
 
-def append_key(directory: Path, record: KeyRecord) -> None:
-    """Append a record, which replaces the earlier one of its key; durable when it returns.
+def append_key(directory: Path, record: KeyRecord) -> KeyRecord:
+    """Append a record, which replaces the earlier one of its key but for a revocation; durable
+    when it returns. Gives the record as it stands.
 
     Raises sqlite3.Error.
     """
     with closing(_open(directory)) as connection:
+        # From here on nobody else writes: what is read is what is replaced.
+        connection.execute("BEGIN IMMEDIATE")
+        record = standing(_last(connection, record.key_id), record)
         row = (record.key_id, encode_key(record))
         connection.execute("REPLACE INTO keys (key_id, record) VALUES (?, ?)", row)
+        connection.execute("COMMIT")
+    return record
 
 
 def read_keys(directory: Path) -> list[KeyRecord]:
@@ -96,6 +102,14 @@ def _open(directory: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous=FULL")
     connection.executescript(_DDL)
     return connection
+
+
+def _last(connection: sqlite3.Connection, key_id: str) -> KeyRecord | None:
+    row = connection.execute("SELECT record FROM keys WHERE key_id = ?", (key_id,)).fetchone()
+    try:
+        return None if row is None else decode_key(row[0])
+    except ValueError:
+        return None  # it opens nothing, and what replaces it may
 
 
 def _read_after(connection: sqlite3.Connection, append_order: int) -> list[tuple[int, KeyRecord]]:

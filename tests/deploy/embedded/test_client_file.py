@@ -29,13 +29,16 @@ def test_what_a_shell_would_read_is_refused(tmp_path: Path, value: str) -> None:
         write_client_file(tmp_path / CLIENT_FILE, {"BASE_URL": value})
 
 
-async def test_the_first_start_makes_a_tenant_and_later_ones_keep_its_key(tmp_path: Path) -> None:
-    """The key of the file is kept as long as it counts; once revoked, another is made."""
+@pytest.mark.parametrize("end", ["revoked_at", "expires_at"])
+async def test_the_first_start_makes_a_tenant_and_later_ones_keep_its_key(
+    tmp_path: Path, end: str
+) -> None:
+    """The key of the file is kept as long as it counts; revoked or expired, another is made."""
     keys = EmbeddedKeys(tmp_path / "log")
     first = await credentials(tmp_path, keys)
     (key,) = await keys.read()
     assert key.tenant == FIRST_TENANT
     write_client_file(tmp_path / CLIENT_FILE, first)
     assert await credentials(tmp_path, keys) == first
-    await keys.append(msgspec.structs.replace(key, revoked_at="2026-01-01T00:00:00Z"))
+    await keys.append(msgspec.structs.replace(key, **{end: "2026-01-01T00:00:00Z"}))
     assert (await credentials(tmp_path, keys))["API_KEY"] != first["API_KEY"]

@@ -8,10 +8,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.kafka_log.keys_feed import KafkaKeys
+from deploy.key_rotation import revoke_key, rotate_key
 from deploy.keys_topic import KeysUnavailable
 from ingest_gateway.keys_feed import KafkaKeysFeed
 from schemas.kafka import KafkaSettings
-from schemas.keys import KeyRing, encode_key, make_key
+from schemas.keys import KeyRecord, KeyRing, encode_key, make_key, record_key
 from tests.support.clickhouse import free_port
 
 
@@ -36,6 +37,47 @@ async def test_the_last_record_of_a_key_counts(settings: KafkaSettings) -> None:
     revoked = msgspec.structs.replace(first, revoked_at="2026-01-01T00:00:00Z")
     await keys.append(revoked)
     assert await keys.read() == [second, revoked]
+
+
+async def test_a_revocation_stands_whatever_is_appended_after_it(settings: KafkaSettings) -> None:
+    """Whoever did not know of it is told how the key stands; and the record of the revocation has a
+    key of its own, so that compaction keeps it.
+    """
+    keys = KafkaKeys(settings)
+    key = make_key("acme", "first").record
+    revoked = msgspec.structs.replace(key, revoked_at="2026-01-01T00:00:00Z")
+    expiring = msgspec.structs.replace(key, expires_at="2126-01-01T00:00:00Z")
+    both = msgspec.structs.replace(expiring, revoked_at=revoked.revoked_at)
+    await keys.append(key)
+    assert await keys.append(revoked) == revoked
+    assert await keys.append(expiring) == both
+    assert await keys.read() == [both]
+    assert record_key(revoked) != record_key(expiring) == key.key_id.encode()
+
+
+async def test_a_rotation_during_which_the_key_is_revoked_leaves_nothing_open(
+    settings: KafkaSettings,
+) -> None:
+    """Neither the old key nor the new one, which was shown by then."""
+    keys, old = KafkaKeys(settings), make_key("acme", "")
+    await keys.append(old.record)
+    other = EndsBefore(settings, keys, old.record.key_id)
+    with pytest.raises(ValueError, match="revoked meanwhile"):
+        await rotate_key(other, old.record.key_id, 86_400.0, lambda _: None)
+    assert [key.revoked_at is None for key in await keys.read()] == [False, False]
+
+
+class EndsBefore(KafkaKeys):
+    """The topic, where another command line revokes a key just before its retiring is appended."""
+
+    def __init__(self, settings: KafkaSettings, other: KafkaKeys, key_id: str) -> None:
+        super().__init__(settings)
+        self._other, self._key_id = other, key_id
+
+    async def append(self, record: KeyRecord) -> KeyRecord:
+        if record.key_id == self._key_id:
+            await revoke_key(self._other, self._key_id)
+        return await super().append(record)
 
 
 async def test_a_service_reads_what_was_appended(settings: KafkaSettings) -> None:
