@@ -16,9 +16,11 @@ from typing import Final
 from aiohttp import web
 
 from ingest_gateway.app import Gateway, application
+from ingest_gateway.connections import BACKLOG, Runner
 from ingest_gateway.errors import BadTopic, Unreachable
 from ingest_gateway.keys_feed import KafkaKeysFeed
 from ingest_gateway.log import KafkaEventLog
+from ingest_gateway.process import collect_seldom, raise_open_files
 from ingest_gateway.settings import Settings
 from schemas.kafka import KafkaSettings
 from schemas.keys import KeyRing, KeysUnreachable
@@ -42,9 +44,11 @@ async def serve(settings: Settings, kafka: KafkaSettings) -> int:
     stop = _watch_for_stop()
     ring = KeyRing(is_complete=False)
     log, feed = KafkaEventLog(kafka), KafkaKeysFeed(kafka, ring)
-    runner = web.AppRunner(
+    runner = Runner(
         application(Gateway(log, ring, settings)),
-        access_log=None,
+        head_timeout_s=settings.head_timeout_s,
+        keepalive_timeout_s=settings.keepalive_timeout_s,
+        auto_decompress=False,  # schemas/content_encoding.py does it, within limits
         shutdown_timeout=_ANSWER_WITHIN_S,
     )
     await runner.setup()
@@ -52,7 +56,7 @@ async def serve(settings: Settings, kafka: KafkaSettings) -> int:
     stopping = asyncio.create_task(stop.wait())
     lost = asyncio.create_task(_lost_kafka(feed, kafka))
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
+        await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
         _log.info("listening on %s:%d", settings.host, settings.port)
         await asyncio.wait((connecting, stopping), return_when=asyncio.FIRST_COMPLETED)
         if connecting.done():
@@ -137,6 +141,8 @@ def main() -> int:
             asyncio.run(check(kafka))
             sys.stdout.write("gateway: the settings are good, Kafka answers, the topic is right\n")
             return 0
+        raise_open_files()
+        collect_seldom()
         return asyncio.run(serve(settings, kafka))
     except (BadTopic, KeysUnreachable, OSError, Unreachable, ValueError) as error:
         sys.stderr.write(f"gateway: {error}\n")

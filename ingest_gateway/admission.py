@@ -32,6 +32,15 @@ class Admission:
         self._bytes_by_key[key_id] = of_key
         return True
 
+    def why_full(self, key_id: str, size_bytes: int) -> str:
+        """Say which limit is in the way of so many bytes more, if one is."""
+        if self._bytes_by_key.get(key_id, 0) + size_bytes > self._max_bytes_per_key:
+            return (
+                f"the requests under way with this API key hold {self._max_bytes_per_key} bytes, "
+                "which is all that one key may"
+            )
+        return "the gateway has no room for another request just now"
+
     def give_back(self, key_id: str, size_bytes: int) -> None:
         """Return what was taken."""
         self._bytes -= size_bytes
@@ -41,18 +50,24 @@ class Admission:
 
 
 class Room:
-    """What one request has taken so far."""
+    """What one request has taken so far: ``size_bytes`` is what it holds, ``taken_bytes`` all that
+    it ever took, and ``why_full`` the reason of the last refusal, for the sender.
+    """
 
     def __init__(self, admission: Admission, key_id: str) -> None:
         self._admission = admission
         self._key_id = key_id
         self.size_bytes = 0
+        self.taken_bytes = 0
+        self.why_full = ""
 
     def take(self, size_bytes: int) -> bool:
         """Take room for more bytes, or say no."""
         if not self._admission.take(self._key_id, size_bytes):
+            self.why_full = self._admission.why_full(self._key_id, size_bytes)
             return False
         self.size_bytes += size_bytes
+        self.taken_bytes += size_bytes
         return True
 
     def give_back(self, size_bytes: int | None = None) -> None:

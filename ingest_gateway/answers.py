@@ -6,14 +6,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 from aiohttp import web
 
 from schemas.dialects import dialect_of
 from schemas.errors import ApiError
+from schemas.keys import current_caller
+from schemas.refusal_log import log_refusal
 from schemas.request_id import REQUEST_ID, current_request_id, request_id_of
 
 _log = logging.getLogger(__name__)
+
+_CONTINUE: Final = "100-continue"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -31,18 +36,15 @@ def answering(handler: Handler) -> Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
         request_id = request_id_of(request.headers)
         current_request_id.set(request_id)
+        current_caller.set(None)
         try:
+            _check_expectation(request)
             response = await handler(request)
-        except ConnectionError:
-            return web.Response(status=400)  # the client went away: nobody reads this
-        except ApiError as refusal:
-            response = _refused(request, refusal)
-        except web.HTTPException as error:
-            response = _refused(request, _of_aiohttp(error))
-        except Exception:
-            _log.exception("%s %s failed", request.method, request.path)
-            failure = ApiError(500, "internal_error", "something went wrong on our side")
-            response = _refused(request, failure)
+        except Exception as error:
+            if _is_nobody_there(request, error):
+                return web.Response(status=400)
+            refusal = _refusal(error)
+            response = _refused(request, refusal, error if refusal.status == 500 else None)
         response.headers.setdefault(REQUEST_ID, request_id)
         return response
 
@@ -55,28 +57,68 @@ async def refuse_in_our_shape(request: web.Request, handler: Handler) -> web.Str
     return await answering(handler)(request)
 
 
-def _refused(request: web.Request, refusal: ApiError) -> web.Response:
+def ask_for_body(request: web.Request) -> None:
+    """Tell a sender that waits for the word to send its body, once. Call it before reading."""
+    connection: Any = request.protocol  # one of ours, or without expectations
+    if getattr(connection, "expects", None) is not None and request.transport is not None:
+        connection.expects = None
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def _check_expectation(request: web.Request) -> None:
+    """Raise ApiError, a 417, for an expectation that is none of HTTP's."""
+    expects = getattr(request.protocol, "expects", None)
+    if expects is not None and expects.lower() != _CONTINUE:
+        raise ApiError(
+            417, "http_client_error", f"Expect: {expects[:64]!r} can't be met, only {_CONTINUE}"
+        )
+
+
+def _is_nobody_there(request: web.Request, error: Exception) -> bool:
+    """Whether the client went away: then nobody reads an answer, and nothing failed on our side.
+
+    A lost connection is an OSError of any kind: reset, unreachable, timed out (which is the
+    TimeoutError that reading a body gives, too, hence a 408).
+    """
+    is_of_a_connection = isinstance(error, OSError) or (
+        isinstance(error, ApiError) and error.status == 408
+    )
+    transport = request.transport
+    return is_of_a_connection and (transport is None or transport.is_closing())
+
+
+def _refused(
+    request: web.Request, refusal: ApiError, cause: Exception | None = None
+) -> web.Response:
     dialect = dialect_of(request.path)
     headers = dict(refusal.headers)
     if refusal.status == 401:
         headers["WWW-Authenticate"] = dialect.challenge
     resource = request.match_info.route.resource
-    _log.info(
-        "refused: %s",
+    log_refusal(
+        _log,
         refusal,
-        extra={
-            "method": request.method,
-            "route": None if resource is None else resource.canonical,
-            "status": refusal.status,
-            "code": refusal.code,
-        },
+        method=request.method,
+        route=None if resource is None else resource.canonical,
+        cause=cause,
     )
-    return web.Response(
+    response = web.Response(
         status=refusal.status,
         body=dialect.error_body(refusal),
         content_type=dialect.content_type,
         headers=headers,
     )
+    if "Connection" in headers:
+        response.force_close()  # the header alone would not make aiohttp close it
+    return response
+
+
+def _refusal(error: Exception) -> ApiError:
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, web.HTTPException):
+        return _of_aiohttp(error)
+    return ApiError(500, "internal_error", "something went wrong on our side")
 
 
 def _of_aiohttp(error: web.HTTPException) -> ApiError:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from schemas.errors import validation_error, why_malformed
 
 T = TypeVar("T")
+
+_MAX_FIELD_CHARS: Final = 100  # a field that we don't know may have any name
 
 _PATH = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
@@ -37,13 +39,21 @@ def decode(body: bytes, decoder: Callable[[bytes], T]) -> T:
 
 
 def field_and_reason(error: msgspec.ValidationError) -> tuple[str, str]:
-    """Take msgspec's text apart: the field's path ("" for the body itself) and what is wrong."""
+    """Take msgspec's text apart: the field's path ("" for the body itself) and what is wrong.
+
+    A long path is cut, and one with characters that don't print is escaped.
+    """
     text, path = str(error), ""
     if placed := _PATH.fullmatch(text):
         text, path = placed.groups()
     for pattern, reason in ((_MISSING, "is required"), (_UNKNOWN, "is no field of an event")):
         if named := pattern.fullmatch(text):
-            return ".".join(filter(None, (path, named[1]))), reason
+            return _shown(".".join(filter(None, (path, named[1])))), reason
     if text == _EMPTY:
-        return path, "must not be empty"
-    return path, _TOO_LONG.sub(r"must be at most \1 characters long", text)
+        return _shown(path), "must not be empty"
+    return _shown(path), _TOO_LONG.sub(r"must be at most \1 characters long", text)
+
+
+def _shown(path: str) -> str:
+    path = path[:_MAX_FIELD_CHARS]
+    return path if path.isprintable() else ascii(path)[1:-1]

@@ -4,14 +4,13 @@ which field of which event is at fault. Pure but for the IDs it makes.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from ingest_gateway.decoding import decode, field_and_reason
 from ingest_gateway.events import Accepted, Sender, checked_properties
+from ingest_gateway.refused import RefusedEvents, bad_events, check_count
 from schemas.errors import ApiError, validation_error
-from schemas.event import MAX_BULK_EVENTS, Event, InvalidEvent
+from schemas.event import Event, InvalidEvent
 from schemas.flexprice import BulkIngest, IngestEvent, RawBulkIngest
 
 BULK_ANSWER = b'{"message":"Events accepted for processing"}'
@@ -46,7 +45,7 @@ def read_bulk(body: bytes, sender: Sender) -> Accepted:
     try:
         body.decode()
         ingests = _bulk.decode(body).events
-        _check_count(len(ingests))
+        check_bulk(len(ingests))
         events = [to_event(ingest, index, sender) for index, ingest in enumerate(ingests)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidEvent):
         raise _bad_bulk(body, sender) from None
@@ -70,27 +69,21 @@ def to_event(ingest: IngestEvent, index: int, sender: Sender) -> Event:
 def _bad_bulk(body: bytes, sender: Sender) -> ApiError:
     """Read a bad bulk once more, event by event, for the 400 that names each bad one."""
     raw_events = decode(body, _raw_bulk.decode).events
-    _check_count(len(raw_events))
-    errors: list[dict[str, Any]] = []
+    check_bulk(len(raw_events))
+    refused = RefusedEvents()
     for index, raw in enumerate(raw_events):
         try:
             to_event(_event.decode(raw), index, sender)
         except msgspec.ValidationError as error:
             field, reason = field_and_reason(error)
-            message = f"{field}: {reason}" if field else reason
-            errors.append({"index": index, "field": field, "message": message})
+            refused.add(index, field, f"{field}: {reason}")
         except InvalidEvent as error:
-            errors.append({"index": index, "field": error.field, "message": str(error)})
-    first = errors[0]
-    return validation_error(
-        f"{len(errors)} of {len(raw_events)} events are bad and none was taken; "
-        f"the first is events[{first['index']}]: {first['message']}",
-        details={"errors": errors},
-    )
+            refused.add(index, error.field, str(error))
+        if refused.over is not None:
+            break
+    return bad_events(refused, len(raw_events), "events")
 
 
-def _check_count(count: int) -> None:
-    if not 1 <= count <= MAX_BULK_EVENTS:
-        raise validation_error(
-            f"events: holds {count} events, 1 to {MAX_BULK_EVENTS} are allowed", field="events"
-        )
+def check_bulk(count: int) -> None:
+    """Raise ApiError, a 400, unless a bulk's object may hold so many events."""
+    check_count(count, "events:", field="events")

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextvars import Context
 from typing import Any, Protocol
 
 from ingest_gateway.errors import NotStored, OutcomeUnknown
@@ -91,7 +92,8 @@ class Lane:
         """Take a part in; its append hears what becomes of it."""
         self._waiting.append(part)
         if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._run())
+            # In a context of its own: it works for many requests, and logs under no one's ID.
+            self._running = asyncio.create_task(self._run(), context=Context())
 
     def unconfirmed_s(self) -> float:
         """How long the batch that is on its way has been so; 0 if there is none."""

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextvars import Context
 from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaProducer
@@ -173,7 +174,8 @@ class KafkaEventLog:
         _log.error("Kafka refused a batch, the producer is replaced: %s", error)
         self._producer = None
         self._trouble = f"Kafka refused a batch: {error}"
-        self._replacing = asyncio.create_task(self._reconnect(producer))
+        # In a context of its own: it outlives the request at hand, under whose ID it would log.
+        self._replacing = asyncio.create_task(self._reconnect(producer), context=Context())
 
     async def _reconnect(self, old: AIOKafkaProducer) -> None:
         # Beside: other lanes' batches may hang in it for long. None sends before its own came back.

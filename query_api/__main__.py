@@ -16,8 +16,10 @@ from typing import Final
 from aiohttp import web
 
 from query_api.app import QueryService, application
+from query_api.connections import BACKLOG, Runner
 from query_api.errors import StoreUnavailable
 from query_api.keys_feed import KafkaKeysFeed
+from query_api.process import collect_seldom, raise_open_files
 from query_api.settings import Settings
 from query_api.store import ClickHouseStore
 from schemas.kafka import KafkaSettings
@@ -41,11 +43,13 @@ async def serve(settings: Settings, kafka: KafkaSettings) -> int:
     stop = _watch_for_stop()
     ring = KeyRing(is_complete=False)
     feed, store = KafkaKeysFeed(kafka, ring), ClickHouseStore(settings)
-    runner = web.AppRunner(
+    runner = Runner(
         application(QueryService(store, ring, settings)),
-        access_log=None,
+        head_timeout_s=settings.head_timeout_s,
+        keepalive_timeout_s=settings.keepalive_timeout_s,
+        auto_decompress=False,  # schemas/content_encoding.py does it, within limits
         max_line_size=_MAX_URL_BYTES,
-        max_field_size=_MAX_URL_BYTES,
+        max_head_bytes=2 * _MAX_URL_BYTES,
         shutdown_timeout=_ANSWER_WITHIN_S,
     )
     await runner.setup()
@@ -53,7 +57,7 @@ async def serve(settings: Settings, kafka: KafkaSettings) -> int:
     stopping = asyncio.create_task(stop.wait())
     lost = asyncio.create_task(_lost_kafka(feed, settings, kafka))
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
+        await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
         _log.info("listening on %s:%d", settings.host, settings.port)
         await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
         if reading.done():
@@ -135,6 +139,8 @@ def main() -> int:
             asyncio.run(check(settings, kafka))
             sys.stdout.write("query: the settings are good, Kafka and ClickHouse answer\n")
             return 0
+        raise_open_files()
+        collect_seldom()
         return asyncio.run(serve(settings, kafka))
     except (KeysUnreachable, OSError, StoreUnavailable, ValueError) as error:
         sys.stderr.write(f"query: {error}\n")

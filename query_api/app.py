@@ -9,15 +9,29 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 from aiohttp import web
 
-from query_api import flexprice, flexprice_answer
+from query_api import (
+    flexprice,
+    flexprice_answer,
+    openapi,
+    sequence,
+    sequence_answer,
+    sequence_listing,
+)
 from query_api.answers import answering, json_response, refuse_in_our_shape
 from query_api.body import read_body
+from query_api.docs import page as docs_page
+from query_api.documents import serving
 from query_api.errors import StoreUnavailable
 from query_api.listing import Store, find_event, read_page
+from query_api.parameters import single_values
 from query_api.request import ListRequest, LookUp
 from query_api.settings import Settings
+from schemas.content_type import JSON, check_json
 from schemas.errors import not_found, validation_error
 from schemas.keys import READ, KeyRing
+from schemas.openapi import Operation, document
+from schemas.sequence import PATH as USAGE_EVENTS_PATH
+from schemas.sequence import VERSION_HEADER
 
 _EVENTS = "/v1/events/"
 
@@ -49,8 +63,11 @@ class QueryService:
         return [
             web.get("/query/livez", _live),
             web.get("/query/readyz", answering(self.ready)),
+            web.get("/query/openapi.json", serving(_document(), JSON)),
+            *docs_page.routes(),
             web.get("/v1/events", answering(self._list)),
             web.post("/v1/events/query", answering(self._query)),
+            web.get(USAGE_EVENTS_PATH, answering(self._usage_events)),
             web.get(_EVENTS + "lookup", answering(self._look_up)),
             web.get(_EVENTS + r"{id:[\s\S]+}", answering(self._one)),
         ]
@@ -80,7 +97,8 @@ class QueryService:
 
     async def _query(self, request: web.Request) -> web.Response:
         tenant = self._keys.caller_of(request.headers, READ).tenant
-        flexprice.single_values(_parameters(request), ())
+        single_values(_parameters(request), ())
+        check_json(request.headers)
         body = await read_body(request)
         wanted = flexprice.read_query(body, tenant, self._now(), self._default_window)
         return await self._page(tenant, wanted)
@@ -90,20 +108,28 @@ class QueryService:
         answer = flexprice_answer.page_answer(page, wanted, tenant)
         return json_response(200, msgspec.json.encode(answer))
 
+    async def _usage_events(self, request: web.Request) -> web.Response:
+        tenant = self._keys.caller_of(request.headers, READ).tenant
+        versions = request.headers.getall(VERSION_HEADER, [])
+        wanted = sequence.read_list(versions, _parameters(request), tenant)
+        page = await sequence_listing.read_page(self._store, tenant, wanted)
+        answer = sequence_answer.page_answer(page, wanted, tenant)
+        return json_response(200, msgspec.json.encode(answer))
+
     async def _look_up(self, request: web.Request) -> web.Response:
         tenant = self._keys.caller_of(request.headers, READ).tenant
         return await self._event(tenant, flexprice.read_look_up(_parameters(request)))
 
     async def _one(self, request: web.Request) -> web.Response:
         tenant = self._keys.caller_of(request.headers, READ).tenant
-        flexprice.single_values(_parameters(request), ())
+        single_values(_parameters(request), ())
         # Not match_info: it leaves some escapes of an ID as they are, since they are a path's.
         raw_id = request.rel_url.raw_path.removeprefix(_EVENTS)
         try:
             event_id = unquote_to_bytes(raw_id).decode()
         except UnicodeDecodeError:
             raise validation_error("id: is not UTF-8, percent-encoded", field="id") from None
-        return await self._event(tenant, LookUp(event_id))
+        return await self._event(tenant, LookUp(event_id, by_client=True))
 
     async def _event(self, tenant: str, look_up: LookUp) -> web.Response:
         event = await find_event(self._store, tenant, look_up.event_id)
@@ -117,6 +143,7 @@ def application(service: QueryService) -> web.Application:
     """Make an application of the service alone, which answers 404 and 405 in our shape too."""
     app = web.Application(middlewares=[refuse_in_our_shape])
     app.add_routes([web.get("/livez", _live), web.get("/readyz", answering(service.ready))])
+    app.add_routes([web.get("/openapi.json", serving(_document(*openapi.ALONE), JSON))])
     app.add_routes(service.routes())
     return app
 
@@ -130,6 +157,11 @@ def _parameters(request: web.Request) -> list[tuple[str, str]]:
     except UnicodeDecodeError:
         raise validation_error("the URL's parameters are not UTF-8, percent-encoded") from None
     return list(request.query.items())
+
+
+def _document(*more: Operation) -> bytes:
+    operations = (*openapi.OPERATIONS, *more)
+    return msgspec.json.encode(document(openapi.TITLE, openapi.DESCRIPTION, operations))
 
 
 async def _live(_request: web.Request) -> web.Response:

@@ -61,7 +61,7 @@ def encode(cursor: Cursor, tenant: str) -> str:
     event_name, timestamp, event_id = cursor.position
     token = _Token(
         v=_VERSION,
-        tenant=_tenant_hash(tenant),
+        tenant=tenant_hash(tenant),
         sort=cursor.sort,
         order=cursor.order,
         of="first" if cursor.backward else "last",
@@ -71,21 +71,14 @@ def encode(cursor: Cursor, tenant: str) -> str:
         start=_format(cursor.window.start),
         end=_format(cursor.window.end),
     )
-    return base64.urlsafe_b64encode(_encoder.encode(token)).rstrip(b"=").decode()
+    return token_text(_encoder.encode(token))
 
 
 def decode(text: str, *, tenant: str, sort: Sort, order: Order) -> Cursor:
     """Read a token. Raises InvalidCursor for one that is broken, of another version or another
     tenant, or of a walk in another order.
     """
-    try:
-        padded = text.rstrip("=").encode("ascii") + b"=" * (-len(text.rstrip("=")) % 4)
-        raw = base64.b64decode(padded, altchars=b"-_", validate=True)
-        version = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get("v")
-    except (binascii.Error, UnicodeError, msgspec.MsgspecError, RecursionError):
-        raise InvalidCursor("is not a cursor, or was cut short") from None
-    if version is not None and bytes(version) != b"%d" % _VERSION:
-        raise InvalidCursor("is a cursor of another version of this service; begin the walk anew")
+    raw = token_json(text, _VERSION)
     try:
         token = _decoder.decode(raw)
         cursor = Cursor(
@@ -99,7 +92,7 @@ def decode(text: str, *, tenant: str, sort: Sort, order: Order) -> Cursor:
         )
     except (ValueError, RecursionError):  # a MsgspecError is a ValueError
         raise InvalidCursor("is not a cursor, or was changed") from None
-    if token.tenant != _tenant_hash(tenant):
+    if token.tenant != tenant_hash(tenant):
         raise InvalidCursor("is a cursor of another tenant")
     if token.sort is not sort:
         raise InvalidCursor(f"is a cursor of a list sorted by {token.sort}, not by {sort}")
@@ -108,7 +101,26 @@ def decode(text: str, *, tenant: str, sort: Sort, order: Order) -> Cursor:
     return cursor
 
 
-def _tenant_hash(tenant: str) -> str:
+def token_text(raw: bytes) -> str:
+    """Write the JSON of a token as it is handed out."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def token_json(text: str, version: int) -> bytes:
+    """Give the JSON of a token, whose ``v`` is ``version``. Raises InvalidCursor."""
+    try:
+        padded = text.rstrip("=").encode("ascii") + b"=" * (-len(text.rstrip("=")) % 4)
+        raw = base64.b64decode(padded, altchars=b"-_", validate=True)
+        found = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get("v")
+    except (binascii.Error, UnicodeError, msgspec.MsgspecError, RecursionError):
+        raise InvalidCursor("is not a cursor, or was cut short") from None
+    if found is not None and bytes(found) != b"%d" % version:
+        raise InvalidCursor("is a cursor of another version of this service; begin the walk anew")
+    return raw
+
+
+def tenant_hash(tenant: str) -> str:
+    """Give what stands in a token for the tenant whose it is."""
     return hashlib.sha256(tenant.encode()).hexdigest()[:16]
 
 

@@ -9,3 +9,7 @@ class StoreUnavailable(Exception):  # noqa: N818 (the name tells what it is, as 
 
 class QueryTooCostly(Exception):  # noqa: N818 (the name tells what it is, as HTTP's do)
     """Ask for less: the query went over a limit, which the text names."""
+
+
+class StoreFailed(Exception):  # noqa: N818 (the name tells what it is, as HTTP's do)
+    """A fault of ours: the store refused a query for a reason that nobody foresaw."""

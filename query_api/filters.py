@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from schemas.event import MAX_PROPERTIES_DEPTH
-
-# Each key costs a look into the JSON of every row, each value a comparison.
-MAX_KEYS: Final = 32
-MAX_VALUES: Final = 1000
+from schemas.flexprice import MAX_FILTER_KEYS, MAX_FILTER_VALUES
 
 
 class PropertyFilter(NamedTuple):
@@ -39,10 +36,10 @@ def check(groups: Mapping[str, Sequence[str]]) -> tuple[PropertyFilter, ...]:
     for key, values in groups.items():
         if not values:
             raise ValueError(f"the key {key[:64]!r} has no values")
-    if len(groups) > MAX_KEYS:
-        raise ValueError(f"{len(groups)} keys, at most {MAX_KEYS} are allowed")
-    if (count := sum(map(len, groups.values()))) > MAX_VALUES:
-        raise ValueError(f"{count} values, at most {MAX_VALUES} are allowed")
+    if len(groups) > MAX_FILTER_KEYS:
+        raise ValueError(f"{len(groups)} keys, at most {MAX_FILTER_KEYS} are allowed")
+    if (count := sum(map(len, groups.values()))) > MAX_FILTER_VALUES:
+        raise ValueError(f"{count} values, at most {MAX_FILTER_VALUES} are allowed")
     return tuple(PropertyFilter(key, tuple(values)) for key, values in groups.items())
 
 

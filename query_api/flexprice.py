@@ -6,15 +6,25 @@ Pure; the clock is passed in.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any
 
 import msgspec
 
 from query_api import cursor, filters
 from query_api.cursor import Cursor, InvalidCursor
 from query_api.filters import PropertyFilter
+from query_api.parameters import (
+    at_fault,
+    boolean,
+    choice,
+    integer,
+    moment,
+    no_parameter,
+    single_values,
+    url_time,
+)
 from query_api.request import (
     Filters,
     ListRequest,
@@ -24,14 +34,15 @@ from query_api.request import (
     Window,
     clamped,
 )
-from schemas.errors import ApiError, validation_error, why_malformed
-from schemas.event import parse_timestamp
-from schemas.flexprice import DEFAULT_PAGE_SIZE, GET_MAX_PAGE_SIZE, QUERY_MAX_PAGE_SIZE, EventsQuery
-
-# Far beyond what anyone pages to by offset; a cursor goes on for ever.
-_MAX_OFFSET: Final = 10**9
-
-Choice = TypeVar("Choice", Sort, Order)
+from schemas.errors import validation_error, why_malformed
+from schemas.flexprice import (
+    DEFAULT_PAGE_SIZE,
+    GET_MAX_PAGE_SIZE,
+    MAX_OFFSET,
+    QUERY_MAX_PAGE_SIZE,
+    EventsQuery,
+    LookUpQuery,
+)
 
 
 def read_get(
@@ -45,18 +56,18 @@ def read_get(
     values: dict[str, Any] = dict(given)
     for name in ("page_size", "offset"):
         if name in given:
-            values[name] = _integer(name, given[name])
+            values[name] = integer(name, given[name])
     if "count_total" in given:
-        values["count_total"] = _boolean("count_total", given["count_total"])
+        values["count_total"] = boolean("count_total", given["count_total"])
     for name in ("start_time", "end_time"):
         if name in given:
-            values[name] = _url_time(given[name])
+            values[name] = url_time(given[name])
     properties: tuple[PropertyFilter, ...] = ()
     if "property_filters" in values:
         try:
             properties = filters.parse(values.pop("property_filters"))
         except ValueError as error:
-            raise _at_fault("property_filters", str(error)) from None
+            raise at_fault("property_filters", str(error)) from None
     return _resolve(
         EventsQuery(**values),
         properties,
@@ -77,7 +88,7 @@ def read_query(body: bytes, tenant: str, now: datetime, default_window: timedelt
     try:
         properties = filters.check(query.property_filters or {})
     except ValueError as error:
-        raise _at_fault("property_filters", str(error)) from None
+        raise at_fault("property_filters", str(error)) from None
     return _resolve(
         query,
         properties,
@@ -94,30 +105,15 @@ def read_look_up(parameters: Iterable[tuple[str, str]]) -> LookUp:
 
     Raises ApiError, a 400 that names the parameter at fault.
     """
-    values = single_values(parameters, ("id", "external_customer_id", "start_time", "end_time"))
+    values = single_values(parameters, LookUpQuery.__struct_fields__)
     if "id" not in values:
-        raise _at_fault("id", "is required")
+        raise at_fault("id", "is required")
     start, end = (
-        _moment(name, _url_time(values[name])) if name in values else None
+        moment(name, url_time(values[name])) if name in values else None
         for name in ("start_time", "end_time")
     )
-    return LookUp(values["id"], values.get("external_customer_id"), Window(start, end))
-
-
-def single_values(parameters: Iterable[tuple[str, str]], known: Iterable[str]) -> Mapping[str, str]:
-    """Take each parameter of a URL once. Raises ApiError for one that is unknown, repeated or
-    empty: a filter that is silently not applied makes a wrong answer.
-    """
-    values: dict[str, str] = {}
-    for name, value in parameters:
-        if name not in known:
-            raise _at_fault(name[:64], "is not a parameter of this call")
-        if name in values:
-            raise _at_fault(name, "is given more than once")
-        if not value:
-            raise _at_fault(name, "is empty; leave it out instead")
-        values[name] = value
-    return values
+    customer = values.get("external_customer_id")
+    return LookUp(values["id"], customer, Window(start, end), by_client=customer is not None)
 
 
 def _resolve(
@@ -132,23 +128,25 @@ def _resolve(
 ) -> ListRequest:
     for name in ("external_customer_id", "event_name", "event_id", "source"):
         if getattr(query, name) == "":
-            raise _at_fault(name, "is empty; leave it out instead")
-    page_size = DEFAULT_PAGE_SIZE if query.page_size is None else query.page_size
+            raise at_fault(name, "is empty; leave it out instead")
+    page_size = _whole(
+        "page_size", DEFAULT_PAGE_SIZE if query.page_size is None else query.page_size
+    )
     if page_size < 1:
-        raise _at_fault("page_size", f"must be at least 1, not {page_size}")
-    offset = query.offset or 0
-    if not 0 <= offset <= _MAX_OFFSET:
-        raise _at_fault("offset", f"must be 0 to {_MAX_OFFSET}; to go further, use a cursor")
-    sort = _choice("sort", query.sort, Sort.TIMESTAMP)
-    order = _choice("order", query.order, Order.DESC)
-    start = _moment("start_time", query.start_time)
-    end = _moment("end_time", query.end_time)
+        raise at_fault("page_size", f"must be at least 1, not {page_size}")
+    offset = _whole("offset", query.offset or 0)
+    if not 0 <= offset <= MAX_OFFSET:
+        raise at_fault("offset", f"must be 0 to {MAX_OFFSET}; to go further, use a cursor")
+    sort = choice("sort", query.sort, Sort.TIMESTAMP)
+    order = choice("order", query.order, Order.DESC)
+    start = moment("start_time", query.start_time)
+    end = moment("end_time", query.end_time)
     if start is not None and end is not None and start > end:
-        raise _at_fault("start_time", "is after end_time")
+        raise at_fault("start_time", "is after end_time")
     came_from = _read_cursor(query, tenant, sort, order)
     if came_from is not None:
         if offset:
-            raise _at_fault("offset", "can't be combined with a cursor")
+            raise at_fault("offset", "can't be combined with a cursor")
         start, end = start or came_from.window.start, end or came_from.window.end
     counts = counts_by_default if query.count_total is None else query.count_total
     return ListRequest(
@@ -195,9 +193,9 @@ def _read_cursor(query: EventsQuery, tenant: str, sort: Sort, order: Order) -> C
         try:
             read = cursor.decode(text, tenant=tenant, sort=sort, order=order)
         except InvalidCursor as error:
-            raise _at_fault(name, str(error)) from None
+            raise at_fault(name, str(error)) from None
         if found is not None and read != found:
-            raise _at_fault(name, "conflicts with iter_last_key: send one of the two")
+            raise at_fault(name, "conflicts with iter_last_key: send one of the two")
         found = read
     return found
 
@@ -206,6 +204,12 @@ _PATH = re.compile(r"(.*) - at `(?:key in )?\$\.?([^.\[`]*).*`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
 _decoder = msgspec.json.Decoder(EventsQuery)
+
+
+def _whole(name: str, number: float) -> int:
+    if not float(number).is_integer():
+        raise at_fault(name, f"must be an integer, not {number}")
+    return int(number)
 
 
 def _decode(body: bytes) -> EventsQuery:
@@ -219,56 +223,11 @@ def _decode(body: bytes) -> EventsQuery:
     except msgspec.ValidationError as error:
         text = str(error)
         if unknown := _UNKNOWN.match(text):
-            raise _at_fault(unknown[1][:64], "is not a parameter of this call") from None
+            raise no_parameter(unknown[1]) from None
         placed = _PATH.fullmatch(text)
         if placed is not None and placed[2]:
-            raise _at_fault(placed[2], placed[1]) from None
+            reason = placed[1].replace("`float | null`", "an integer or null")
+            raise at_fault(placed[2], reason) from None
         raise validation_error(f"the body: {text}") from None
     except msgspec.DecodeError as error:
         raise validation_error(why_malformed(body, str(error))) from None
-
-
-# In a URL a '+' stands for a space, so "+02:00" arrives as " 02:00".
-_PLUS_THAT_BECAME_A_SPACE = re.compile(
-    r"([T ]\d\d(?::?\d\d){0,2}(?:[.,]\d+)?) (\d\d(?::?\d\d)?)$", re.ASCII | re.IGNORECASE
-)
-
-
-def _url_time(text: str) -> str:
-    return _PLUS_THAT_BECAME_A_SPACE.sub(r"\1+\2", text)
-
-
-def _moment(name: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return parse_timestamp(text)
-    except ValueError as error:
-        raise _at_fault(name, str(error)) from None
-
-
-def _integer(name: str, text: str) -> int:
-    if re.fullmatch(r"-?[0-9]{1,4000}", text) is None:
-        raise _at_fault(name, f"must be an integer, not {text[:64]!r}")
-    return int(text)
-
-
-def _boolean(name: str, text: str) -> bool:
-    if text not in ("true", "false", "1", "0"):
-        raise _at_fault(name, f"must be true or false, not {text[:64]!r}")
-    return text in ("true", "1")
-
-
-def _choice(name: str, text: str | None, default: Choice) -> Choice:
-    if text is None:
-        return default
-    for choice in type(default):
-        if text == choice.value:
-            return choice
-    allowed = " or ".join(choice.value for choice in type(default))
-    raise _at_fault(name, f"must be {allowed}, not {text[:64]!r}")
-
-
-def _at_fault(name: str, reason: str) -> ApiError:
-    """A 400 that names the parameter."""
-    return validation_error(f"{name}: {reason}", field=name)

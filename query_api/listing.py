@@ -53,7 +53,7 @@ async def read_page(store: Store, tenant: str, request: ListRequest) -> Page:
 
 async def find_event(store: Store, tenant: str, event_id: str) -> StoredEvent | None:
     """Look up the one event that an ID stands for; None if there is none, or no longer."""
-    key = await _known_key(store, tenant, event_id)
+    key = await known_key(store, tenant, event_id)
     for under in (key, None) if key is not None else (None,):
         statement = plan.by_id(tenant, event_id, under)
         if rows := await store.fetch(statement, StoredEvent):
@@ -74,7 +74,7 @@ async def _read_events(
     if request.filters.event_id is not None:
         # The index names the hour to look at. It is a hint: when nothing is found there,
         # the event may stand elsewhere, and only the read below can tell.
-        key = await _known_key(store, tenant, request.filters.event_id)
+        key = await known_key(store, tenant, request.filters.event_id)
         if key is not None:
             statement = plan.page(tenant, request, request.window, limit, key)
             if rows := await store.fetch(statement, StoredEvent):
@@ -97,7 +97,8 @@ async def _read_events(
     return events[: request.page_size], was_cut or len(events) > request.page_size
 
 
-async def _known_key(store: Store, tenant: str, event_id: str) -> EventKey | None:
+async def known_key(store: Store, tenant: str, event_id: str) -> EventKey | None:
+    """Give the key that an ID was last seen under: a hint, as `plan.known_key` says."""
     for hour, customer in await store.fetch(plan.known_key(tenant, event_id), tuple[int, str]):
         return EventKey(hour, customer)
     return None

@@ -8,7 +8,7 @@ the raw timestamp, and the older row comes back (ARCHITECTURE.md, "The tables").
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -40,7 +40,7 @@ class StoredEvent(msgspec.Struct, array_like=True, frozen=True, gc=False):
     version: int
 
 
-_COLUMNS = (
+COLUMNS = (
     "event_id, event_name, external_customer_id, customer_id, source, "
     "toUnixTimestamp64Micro(timestamp) AS micros, properties, version"
 )
@@ -93,7 +93,7 @@ def page(
 
     With ``key``, only a row that stands under it is found.
     """
-    where = _Where(tenant, request.filters, window, key)
+    where = Where(tenant, request.filters, window, key)
     order = request.fetch_order
     columns = ["identity(timestamp)", "event_id"]
     if request.sort is Sort.EVENT_NAME:
@@ -103,7 +103,7 @@ def page(
     where.parameters |= {"limit": limit, "offset": request.offset}
     direction = order.value.upper()
     return Statement(
-        f"SELECT {_COLUMNS} FROM {EVENTS} FINAL WHERE {where} "
+        f"SELECT {COLUMNS} FROM {EVENTS} FINAL WHERE {where} "
         f"ORDER BY {', '.join(f'{column} {direction}' for column in columns)} "
         "LIMIT {limit:UInt64} OFFSET {offset:UInt64}",
         where.parameters,
@@ -112,7 +112,7 @@ def page(
 
 def count(tenant: str, request: ListRequest) -> Statement:
     """Select how many events the whole list has, wherever the page begins."""
-    where = _Where(tenant, request.filters, request.window)
+    where = Where(tenant, request.filters, request.window)
     return Statement(
         f"SELECT count() FROM {EVENTS} FINAL WHERE {where}",
         where.parameters,
@@ -133,19 +133,19 @@ def known_key(tenant: str, event_id: str) -> Statement:
     )
 
 
-def by_id(tenant: str, event_id: str, key: EventKey | None) -> Statement:
+def by_id(tenant: str, event_id: str, key: EventKey | None, columns: str = COLUMNS) -> Statement:
     """Select the `StoredEvent` of an ID, under one key or, without it, wherever it stands.
 
     Should two consumers have stored it under two keys a moment ago, it is the newer one.
     """
-    where = _Where(tenant, Filters(event_id=event_id), Window(None, None), key)
+    where = Where(tenant, Filters(event_id=event_id), Window(None, None), key)
     return Statement(
-        f"SELECT {_COLUMNS} FROM {EVENTS} FINAL WHERE {where} ORDER BY version DESC LIMIT 1",
+        f"SELECT {columns} FROM {EVENTS} FINAL WHERE {where} ORDER BY version DESC LIMIT 1",
         where.parameters,
     )
 
 
-class _Where:
+class Where:
     """Conditions joined by AND; its text stands after WHERE."""
 
     def __init__(
@@ -167,6 +167,11 @@ class _Where:
     def __str__(self) -> str:
         return " AND ".join(self._conditions)
 
+    def add(self, condition: str, parameters: Mapping[str, object]) -> None:
+        """Add a condition of the caller's own, and what it names."""
+        self._conditions.append(condition)
+        self.parameters |= parameters
+
     def _equal(self, column: str, value: str) -> None:
         self._conditions.append(f"{column} = {{{column}:String}}")
         self.parameters[column] = value
@@ -179,7 +184,7 @@ class _Where:
                     f"toStartOfHour(timestamp) {compare} toStartOfHour({bound})",
                     f"identity(timestamp) {compare} {bound}",
                 ]
-                self.parameters[name] = _datetime64(moment)
+                self.parameters[name] = datetime64(moment)
 
     def _under(self, key: EventKey, event_id: str | None) -> None:
         """Compare with every column of the sort key, so that one granule a part is read."""
@@ -198,7 +203,7 @@ class _Where:
         columns = ["identity(timestamp)", "event_id"]
         values = ["{at_timestamp:DateTime64(6, 'UTC')}", "{at_id:String}"]
         self.parameters |= {
-            "at_timestamp": _datetime64(position.timestamp),
+            "at_timestamp": datetime64(position.timestamp),
             "at_id": position.event_id,
         }
         if sort is Sort.EVENT_NAME:
@@ -224,5 +229,6 @@ def _hour_of(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
-def _datetime64(moment: datetime) -> str:
+def datetime64(moment: datetime) -> str:
+    """Write a time as the value of a ``DateTime64(6, 'UTC')`` parameter."""
     return moment.strftime("%Y-%m-%d %H:%M:%S.%f")

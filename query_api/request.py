@@ -93,16 +93,16 @@ class ListRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LookUp(NamedTuple):
-    """One event by its ID. What is given beside it must fit, or there is no such event."""
+    """One event by its ID. What is given beside it must fit, or there is no such event.
+
+    ``by_client`` says whether FlexPrice's published clients may ask, which want a form of their
+    own: the Python one names the customer, the TypeScript one puts the ID into the path.
+    """
 
     event_id: str
     external_customer_id: str | None = None
     window: Window = Window(None, None)
-
-    @property
-    def by_client(self) -> bool:
-        """Whether FlexPrice's published client asks, which always names the customer."""
-        return self.external_customer_id is not None
+    by_client: bool = False
 
     def fits(self, external_customer_id: str, micros: int) -> bool:
         """Whether an event of this customer and time is the one."""

@@ -19,6 +19,8 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8082
     clickhouse: ClickHouseSettings = field(default_factory=ClickHouseSettings)
+    head_timeout_s: float = 10.0  # from a request's first byte to the end of its head
+    keepalive_timeout_s: float = 75.0  # longer than the 60 s of common proxies
     connect_timeout_s: float = 3.0
     # What one query may cost; ClickHouse itself stops one that takes more.
     query_timeout_s: float = 30.0
@@ -31,6 +33,8 @@ class Settings:
         """Read TALLY_CLICKHOUSE_* and TALLY_QUERY_*; the mistakes are noted in ``variables``."""
         number = variables.number
         clickhouse = ClickHouseSettings.read(variables)
+        head_s = number("TALLY_QUERY_HEAD_TIMEOUT_S", cls.head_timeout_s, 0.1)
+        keepalive_s = number("TALLY_QUERY_KEEPALIVE_TIMEOUT_S", cls.keepalive_timeout_s, 0.1)
         connect_s = number("TALLY_QUERY_CONNECT_TIMEOUT_S", cls.connect_timeout_s, 0.1)
         timeout_s = number("TALLY_QUERY_TIMEOUT_S", cls.query_timeout_s, 1)
         memory = number("TALLY_QUERY_MAX_MEMORY_BYTES", cls.query_max_memory_bytes, 1024**2)
@@ -41,6 +45,8 @@ class Settings:
             host=variables.text("TALLY_QUERY_HOST", cls.host),
             port=variables.whole("TALLY_QUERY_PORT", cls.port, 1, 65535),
             clickhouse=clickhouse,
+            head_timeout_s=head_s,
+            keepalive_timeout_s=keepalive_s,
             connect_timeout_s=connect_s,
             query_timeout_s=timeout_s,
             query_max_memory_bytes=int(memory),

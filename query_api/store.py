@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+from contextvars import Context
 from typing import Any, Final, TypeVar
 
 import clickhouse_connect
@@ -11,7 +13,7 @@ import msgspec
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
-from query_api.errors import QueryTooCostly, StoreUnavailable
+from query_api.errors import QueryTooCostly, StoreFailed, StoreUnavailable
 from query_api.plan import Statement
 from query_api.settings import Settings
 from schemas.tables import READ_SETTINGS
@@ -33,6 +35,7 @@ _TOO_COSTLY: Final = {
     396: "its result is too large",
 }
 _UNAVAILABLE: Final = {
+    47: "ClickHouse's tables lack a column: apply the migrations",
     60: "ClickHouse has no tables yet: apply the migrations",
     81: "ClickHouse has no such database yet: apply the migrations",
     202: "ClickHouse runs too many queries",
@@ -40,8 +43,10 @@ _UNAVAILABLE: Final = {
     209: "ClickHouse lost a connection",
     210: "ClickHouse lost a connection",
     242: "a table is read-only",
+    497: "ClickHouse's user lacks a right, or the table that it is for: apply migrations and users",
     516: "ClickHouse refused the query service's user: check TALLY_CLICKHOUSE_URL",
 }
+_NAME: Final = re.compile(r"\(([A-Z]+(?:_[A-Z]+)+)\)")
 _PING_TIMEOUT_S: Final = 2.0
 # What is left to ClickHouse to say itself that a query took too long.
 _GRACE_S: Final = 3.0
@@ -87,7 +92,7 @@ class ClickHouseStore:
         except TimeoutError:
             raise StoreUnavailable("ClickHouse did not answer in time") from None
         except Error as error:
-            raise _by_reaction(error) from error
+            raise _by_reaction(error) from None
         return decoder.decode_lines(lines)
 
     async def ping(self) -> None:
@@ -99,7 +104,7 @@ class ClickHouseStore:
         except TimeoutError:
             raise StoreUnavailable("ClickHouse did not answer in time") from None
         except Error as error:
-            raise StoreUnavailable(str(_by_reaction(error))) from error
+            raise StoreUnavailable(str(_by_reaction(error))) from None
 
     async def close(self) -> None:
         """Give up connections. May be called twice."""
@@ -119,7 +124,8 @@ class ClickHouseStore:
         if self._client is not None:
             return self._client
         if self._connecting is None:
-            self._connecting = asyncio.create_task(self._connect())
+            # In a context of its own: it is for all who wait, and logs under no one's ID.
+            self._connecting = asyncio.create_task(self._connect(), context=Context())
             self._connecting.add_done_callback(self._on_connected)
         # Shielded: who gives up waiting does not end the attempt for the others.
         return await asyncio.shield(self._connecting)
@@ -143,7 +149,7 @@ class ClickHouseStore:
         except TimeoutError:
             raise StoreUnavailable("ClickHouse did not answer in time") from None
         except ClickHouseError as error:
-            raise _by_reaction(error) from error
+            raise _by_reaction(error) from None
         if _version(client.server_version or "") < _OLDEST_SERVER:
             await client.close()
             oldest = ".".join(map(str, _OLDEST_SERVER))
@@ -159,7 +165,9 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def _by_reaction(error: ClickHouseError) -> Exception:
-    """Turn the client's error into what the caller should do; ours to mend stays as it is."""
+    """Turn the client's error into what the caller should do. Its text may quote what was asked
+    for, so of one that is ours to mend only its code and name are kept.
+    """
     code = getattr(error, "code", None)
     if code is None:
         return StoreUnavailable("ClickHouse can't be reached")
@@ -169,4 +177,5 @@ def _by_reaction(error: ClickHouseError) -> Exception:
         return QueryTooCostly(_TOO_COSTLY[code])
     if code in _UNAVAILABLE:
         return StoreUnavailable(_UNAVAILABLE[code])
-    return error
+    named = _NAME.search(str(error))
+    return StoreFailed(f"ClickHouse refused the query: {code} ({named[1] if named else '?'})")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import traceback
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
+from schemas.refusal_log import FewRefusals, NoHttp, failure_text
 from schemas.request_id import current_request_id
 from schemas.settings import Variables
 
@@ -28,17 +28,29 @@ def log_to_stderr(name: str, variables: Variables, *, default: str = JSON) -> No
     log_format = variables.text("TALLY_LOG_FORMAT", default, choices=FORMATS)
     handler = logging.StreamHandler()
     handler.setFormatter(_Json(name) if log_format == JSON else _Text(name))
-    handler.addFilter(_FewLines("aiokafka"))
+    for few in (_FewLines("aiokafka"), NoHttp(), FewRefusals()):
+        handler.addFilter(few)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # It logs a traceback for each request that finds no server; ours say it in a line.
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     logging.getLogger("aiokafka").setLevel(logging.WARNING)
+    # It tells of some bytes that are no HTTP on this level only; `NoHttp` makes a line of them.
+    logging.getLogger("aiohttp.server").setLevel(logging.DEBUG)
 
 
 _NOT_EXTRA: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-class _Json(logging.Formatter):
+class _Formatter(logging.Formatter):
+    """Tells a request's failure without what the request held; all others in full."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 (logging's name)
+        if current_request_id.get() and ei[1] is not None:
+            return failure_text(ei[1])
+        return super().formatException(ei)
+
+
+class _Json(_Formatter):
     """A JSON object a line, whatever is in the text."""
 
     def __init__(self, service: str) -> None:
@@ -57,11 +69,11 @@ class _Json(logging.Formatter):
             line["request_id"] = request_id
         line |= {name: value for name, value in vars(record).items() if name not in _NOT_EXTRA}
         if record.exc_info and record.exc_info[0] is not None:
-            line["exception"] = "".join(traceback.format_exception(*record.exc_info))
+            line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
 
 
-class _Text(logging.Formatter):
+class _Text(_Formatter):
     """For a person at a terminal."""
 
     def __init__(self, service: str) -> None:

@@ -15,13 +15,13 @@ MAX_REQUEST_ID_CHARS: Final = 128
 # Of the request that is being answered; "" outside of one. Log lines carry it.
 current_request_id: ContextVar[str] = ContextVar("current_request_id", default="")
 
-_GOOD = re.compile(rf"[!-~]{{1,{MAX_REQUEST_ID_CHARS}}}")
+_GOOD = re.compile(rf"[ -~]{{1,{MAX_REQUEST_ID_CHARS}}}")
 _prefix: Final = secrets.token_hex(6)
 _made = count(1)
 
 
 def request_id_of(headers: Mapping[str, str]) -> str:
-    """Give the ID that the client chose, if it is 1 to 128 visible ASCII characters, or a new one:
+    """Give the ID that the client chose, if it is 1 to 128 printable ASCII characters, or make one:
     random for the process, then counted.
     """
     given = headers.get(REQUEST_ID)

@@ -182,3 +182,13 @@ def test_bounds_on_age_are_settings() -> None:
     body = json.dumps({**GOOD, "timestamp": "1990-01-01T00:00:00Z"}).encode()
     settings = Settings(max_event_age=timedelta(days=50 * 365))
     assert read_event(body, Sender("t", NOW, settings)).events[0].timestamp.startswith("1990")
+
+
+@pytest.mark.parametrize("name", ["x" * 1_000_000, "\\'" * 500_000, "a\nb", "\u2028"])
+def test_a_field_that_we_dont_know_is_named_briefly(name: str) -> None:
+    """Its name is the sender's text: it is cut, and what does not print is escaped."""
+    error = one(json.dumps({**GOOD, name: 1}).encode())
+    assert error.details is not None
+    assert len(str(error)) < 1000
+    assert len(error.details["field"]) < 1000
+    assert str(error).isprintable()

@@ -14,6 +14,7 @@ import pytest
 from ingest_gateway.errors import NotStored, OutcomeUnknown, TooLarge
 from ingest_gateway.lane import Append, Lane, Part
 from schemas.record import Record
+from schemas.request_id import current_request_id
 
 pytestmark = pytest.mark.unit
 
@@ -193,3 +194,18 @@ async def test_how_long_a_batch_is_unconfirmed_is_told() -> None:
     await append.done
     await lane.idle()
     assert (lane.unconfirmed_s(), lane.unconfirmed_records) == (0, 0)
+
+
+async def test_a_batch_logs_under_no_requests_id() -> None:
+    """It carries the records of many: the one that came first must not stand for all of them."""
+    seen: list[str] = []
+
+    class Noting(Batches):
+        async def send(self, batch: Any) -> None:
+            seen.append(current_request_id.get())
+            await super().send(batch)
+
+    lane = Lane(Noting(), max_records=10)
+    current_request_id.set("mine")
+    await put(lane, "a").done
+    assert (seen, current_request_id.get()) == ([""], "mine")

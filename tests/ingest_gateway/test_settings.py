@@ -27,3 +27,13 @@ def test_all_wrong_settings_are_named_at_once() -> None:
     }
     with pytest.raises(ValueError, match=r"IN_FLIGHT.*TIMEOUT_S.*AHEAD_DAYS"):
         Settings.from_env(env)
+
+
+@pytest.mark.parametrize("name", ["MAX_BYTES_IN_FLIGHT", "MAX_BYTES_IN_FLIGHT_PER_KEY"])
+def test_room_for_less_than_one_body_is_refused(name: str) -> None:
+    """A body that fits its own limit would get a 503 that says "again in a second", for ever."""
+    variable = f"TALLY_GATEWAY_{name}"
+    with pytest.raises(ValueError, match=f"{variable}='33554431' must be .* at least 33554432"):
+        Settings.from_env({variable: "33554431"})
+    settings = Settings.from_env({variable: "33554432"})
+    assert settings.max_bytes_in_flight_per_key == 32 * 1024 * 1024

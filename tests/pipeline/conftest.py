@@ -9,7 +9,13 @@ from tests.support.traffic import sized
 LOGS = ("embedded", "kafka")
 # What these ask is answered before anything reaches the log, or long after it: by code that is the
 # same process on both. `make test-long` runs them on both all the same.
-ON_ONE_LOG = ("test_bad_cursor", "test_bad_query", "test_property_filters", "test_window")
+ON_ONE_LOG = (
+    "test_bad_cursor",
+    "test_bad_query",
+    "test_openapi",
+    "test_property_filters",
+    "test_window",
+)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

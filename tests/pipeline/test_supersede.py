@@ -73,9 +73,9 @@ def assert_is(row: dict[str, Any], sent: dict[str, Any]) -> None:
 
 def read_everywhere(tenant: Tenant, event_id: str, **filters: Any) -> list[list[dict[str, Any]]]:
     """The event's rows as each kind of read gives them, over all time."""
-    answers = (tenant.lookup(event_id), tenant.by_path(event_id))
-    assert [answer.status for answer in answers] == [200, 200]
-    reads = [[answer.json] for answer in answers]
+    by_id, by_path = tenant.lookup(event_id), tenant.by_path(event_id)
+    assert (by_id.status, by_path.status) == (200, 200)
+    reads = [[by_id.json], [by_path.json["event"]]]
     pages = [
         tenant.page(event_id=event_id, count_total="true", **filters),
         tenant.page(event_id=event_id, count_total="true", **filters, **WIDE),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -14,6 +13,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from deploy.clickhouse.migrations import read_migrations
 from query_api.app import QueryService, application
 from query_api.settings import Settings
 from query_api.store import ClickHouseStore
@@ -23,7 +23,6 @@ from tests.query_api.rows import Table
 from tests.support.clickhouse import ClickHouse
 from tests.support.clickhouse import clickhouse as a_clickhouse
 
-_TABLES = Path(__file__).parents[2] / "deploy" / "clickhouse" / "0001_events.sql"
 _numbers = itertools.count()
 
 
@@ -55,9 +54,9 @@ def new_tenant() -> str:
 
 def create_tables(url: str) -> None:
     table = Table(url)
-    for statement in _TABLES.read_text().split(";\n"):
-        if statement.strip():
-            table.command(statement)
+    for migration in read_migrations():
+        for statement in migration.statements:
+            table.command(statement.sql)
     table.close()
 
 
@@ -113,6 +112,13 @@ class Api:
             assert answer.body["total_count"] == len(ids)
         return ids
 
+    async def usage(
+        self, tenant: str, parameters: Sequence[tuple[str, str]] = (), **more: str
+    ) -> Answer:
+        """GET /api/usage-events; ``parameters`` may hold a name several times."""
+        given = [*parameters, *more.items()]
+        return await self.call("GET", "/api/usage-events", tenant, params=given)
+
     async def look_up(self, tenant: str, event_id: str) -> Answer:
         return await self.call("GET", "/v1/events/lookup", tenant, params={"id": event_id})
 
@@ -136,7 +142,7 @@ async def serving(
     keys = KeyRing()
     store = ClickHouseStore(settings)
     service = QueryService(store, keys, settings, **({"now": now} if now else {}))
-    runner = web.AppRunner(application(service))
+    runner = web.AppRunner(application(service), auto_decompress=False)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]

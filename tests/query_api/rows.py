@@ -15,6 +15,9 @@ from schemas.tables import EVENT_IDS, EVENTS, INSERT_SETTINGS
 NOON = datetime(2024, 3, 20, 12, 0, 0, tzinfo=UTC)
 
 
+NO_SEND_ID = "00000000-0000-0000-0000-000000000000"
+
+
 class Row(NamedTuple):
     """A row of ``events``; the defaults are one plain event at noon."""
 
@@ -28,6 +31,7 @@ class Row(NamedTuple):
     properties: str = "{}"
     version: int = 1
     is_deleted: int = 0
+    send_id: str = NO_SEND_ID
 
     @property
     def tombstone(self) -> Row:
@@ -41,6 +45,7 @@ class Row(NamedTuple):
             customer_id="",
             source="",
             properties="{}",
+            send_id=NO_SEND_ID,
         )
 
 

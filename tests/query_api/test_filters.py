@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_api.filters import MAX_KEYS, MAX_VALUES, PropertyFilter, check, conditions, parse
+from query_api.filters import PropertyFilter, check, conditions, parse
+from schemas.flexprice import MAX_FILTER_KEYS, MAX_FILTER_VALUES
 
 pytestmark = pytest.mark.unit
 
@@ -66,7 +67,7 @@ def test_escaping_every_separator_keeps_any_text(groups: dict[str, list[str]]) -
     text = ";".join(
         escape(key) + ":" + ",".join(map(escape, values)) for key, values in groups.items()
     )
-    if len(groups) <= MAX_KEYS:
+    if len(groups) <= MAX_FILTER_KEYS:
         assert parse(text) == check(groups)
 
 
@@ -75,10 +76,10 @@ def test_limits_what_one_query_may_ask() -> None:
     assert check({"": [""]}) == (PropertyFilter("", ("",)),)
     with pytest.raises(ValueError, match="no values"):
         check({"a": []})
-    with pytest.raises(ValueError, match=f"at most {MAX_KEYS}"):
-        check({str(number): ["1"] for number in range(MAX_KEYS + 1)})
-    with pytest.raises(ValueError, match=f"at most {MAX_VALUES}"):
-        check({"a": ["1"] * (MAX_VALUES + 1)})
+    with pytest.raises(ValueError, match=f"at most {MAX_FILTER_KEYS}"):
+        check({str(number): ["1"] for number in range(MAX_FILTER_KEYS + 1)})
+    with pytest.raises(ValueError, match=f"at most {MAX_FILTER_VALUES}"):
+        check({"a": ["1"] * (MAX_FILTER_VALUES + 1)})
 
 
 def test_sql_names_only_parameters() -> None:

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +61,7 @@ class Replica:
         self._runner = web.AppRunner(
             app,
             access_log=None,
+            auto_decompress=False,  # as the services run
             shutdown_timeout=0.1,
             max_line_size=1 << 17,
             max_field_size=1 << 17,
@@ -164,8 +165,14 @@ class Router:
 
 
 @asynccontextmanager
-async def running_router(directory: Path) -> AsyncIterator[Router]:
-    """Run a router that knows no replica yet. Skips where HAProxy is not installed."""
+async def running_router(
+    directory: Path, changed: Mapping[str, str] | None = None
+) -> AsyncIterator[Router]:
+    """Run a router that knows no replica yet. Skips where HAProxy is not installed.
+
+    ``changed`` are texts of the configuration, and what stands in their place: for tests that
+    can't wait as long as it does.
+    """
     if sys.platform != "linux":
         pytest.skip("replicas need addresses of their own on loopback, which Linux alone gives")
     program = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -176,7 +183,12 @@ async def running_router(directory: Path) -> AsyncIterator[Router]:
         # brings HAProxy; CI, where this fails instead, installs it.
         pytest.skip("needs haproxy, which 'apt-get install haproxy' installs")
     port, ports = free_port(), {"gateway": free_port(), "query": free_port()}
-    log = directory / "router.log"
+    log, configuration = directory / "router.log", directory / "router.cfg"
+    text = CONFIGURATION.read_text()
+    for old, new in (changed or {}).items():
+        assert old in text, f"the configuration has no {old!r}"
+        text = text.replace(old, new)
+    configuration.write_text(text)
     async with AsyncExitStack() as stack:
         names, dns = await stack.enter_async_context(nameserver())
         names.addresses = {"gateway": [], "query": []}
@@ -189,7 +201,7 @@ async def running_router(directory: Path) -> AsyncIterator[Router]:
         }
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [program, "-db", "-f", str(CONFIGURATION)], env=env, stdout=output, stderr=output
+                [program, "-db", "-f", str(configuration)], env=env, stdout=output, stderr=output
             )
         stack.callback(_end, process)
         session = await stack.enter_async_context(ClientSession(f"http://127.0.0.1:{port}"))

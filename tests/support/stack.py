@@ -14,7 +14,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,15 +44,23 @@ def wait_until(condition: Callable[[], Any], *, within_s: float = 30.0, what: st
 class Stack:
     """A `tally up` that runs, and what its client.env says.
 
-    ``kafka`` is the address of one, `OWN_BROKER`, or None for the embedded log.
+    ``kafka`` is the address of one, `OWN_BROKER`, or None for the embedded log; ``settings`` are
+    variables of its environment.
     """
 
-    def __init__(self, data: Path, port: int, *, kafka: str | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        port: int,
+        *,
+        kafka: str | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.data = data
         environ = {name: text for name, text in os.environ.items() if "_KAFKA_" not in name}
         # What a user's shell has, for all commands but `tally up`: client.env tells them the rest.
         self.env = {**environ, "TALLY_DATA": str(data), "TALLY_PORT": str(port)}
-        self._up_env = dict(self.env)
+        self._up_env = {**self.env, **(settings or {})}
         self._up = [str(TALLY), "up"]
         if kafka is not None:
             self._up += ["--kafka", *([kafka] if kafka else [])]
@@ -158,11 +166,13 @@ class Stack:
 
 
 @contextmanager
-def running_stack(directory: Path, *, kafka: str | None = None) -> Iterator[Stack]:
-    """Run a stack of its own in a directory, and end it. ``kafka`` is as for `Stack`."""
+def running_stack(
+    directory: Path, *, kafka: str | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[Stack]:
+    """Run a stack of its own in a directory, and end it; the rest is as for `Stack`."""
     if kafka == OWN_BROKER:
         need_jars()
-    stack = Stack(directory / "tally-data", free_port(), kafka=kafka)
+    stack = Stack(directory / "tally-data", free_port(), kafka=kafka, settings=settings)
     try:
         stack.start()
         yield stack

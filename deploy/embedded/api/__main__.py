@@ -18,7 +18,9 @@ from deploy.embedded.api.logs import ApiLog, KafkaApiLog, SqliteApiLog
 from deploy.embedded.child import tell_ready, watch_for_stop
 from deploy.embedded.log.files import AlreadyOpen
 from ingest_gateway.app import Gateway
+from ingest_gateway.connections import BACKLOG, Runner
 from ingest_gateway.errors import BadTopic
+from ingest_gateway.process import collect_seldom, raise_open_files
 from ingest_gateway.settings import Settings as GatewaySettings
 from query_api.app import QueryService
 from query_api.settings import Settings as QuerySettings
@@ -45,18 +47,20 @@ async def run(
     log: ApiLog = SqliteApiLog(arguments.log) if kafka is None else KafkaApiLog(kafka)
     store = ClickHouseStore(query_settings)
     gateway = Gateway(log.events, log.ring, gateway_settings)
-    runner = web.AppRunner(
+    runner = Runner(
         build(gateway, QueryService(store, log.ring, query_settings)),
-        access_log=None,
+        head_timeout_s=gateway_settings.head_timeout_s,
+        keepalive_timeout_s=gateway_settings.keepalive_timeout_s,
+        auto_decompress=False,  # schemas/content_encoding.py does it, within limits
         max_line_size=_MAX_URL_BYTES,
-        max_field_size=_MAX_URL_BYTES,
+        max_head_bytes=2 * _MAX_URL_BYTES,
         shutdown_timeout=_STOP_S,
     )
     await runner.setup()
     connecting = asyncio.create_task(log.connect())
     stopping = asyncio.create_task(stop.wait())
     try:
-        await web.TCPSite(runner, arguments.host, arguments.port).start()
+        await web.TCPSite(runner, arguments.host, arguments.port, backlog=BACKLOG).start()
         await asyncio.wait((connecting, stopping), return_when=asyncio.FIRST_COMPLETED)
         if connecting.done():
             connecting.result()
@@ -92,6 +96,8 @@ def main() -> int:
     except ValueError as error:
         sys.exit(f"api: {error}")
     try:
+        raise_open_files()
+        collect_seldom()
         return asyncio.run(run(arguments, kafka, gateway_settings, query_settings))
     except (AlreadyOpen, BadTopic, OSError, sqlite3.Error) as error:
         sys.exit(f"api: {error}")

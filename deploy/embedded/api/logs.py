@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from deploy.embedded.log.events import SqliteEventLog
+from deploy.embedded.log.key_uses import UsesWriter
 from deploy.embedded.log.keys import KeysFeed
 from ingest_gateway.errors import Unreachable
 from ingest_gateway.keys_feed import KafkaKeysFeed
@@ -50,20 +51,23 @@ class SqliteApiLog:
         self.ring = KeyRing(is_complete=False)
         self.events = SqliteEventLog(directory)
         self._feed = KeysFeed(directory, self.ring)
-        self._following: asyncio.Task[None] | None = None
+        self._uses = UsesWriter(directory, self.ring.uses)
+        self._following: list[asyncio.Task[None]] = []
 
     async def connect(self) -> None:
         """See `ApiLog.connect`."""
         self._feed.catch_up()
         self.ring.is_complete = True
-        self._following = asyncio.create_task(self._feed.follow())
+        for follow in (self._feed.follow, self._uses.follow):
+            self._following.append(asyncio.create_task(follow()))
 
     async def close(self, *, timeout_s: float) -> None:
         """See `ApiLog.close`. What was taken is committed by then: nothing to wait for."""
-        if self._following is not None:
-            self._following.cancel()
+        for task in self._following:
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await self._following
+                await task
+        await asyncio.to_thread(self._uses.write_all)
         self._feed.close()
         await self.events.close()
 

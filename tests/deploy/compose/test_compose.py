@@ -78,6 +78,23 @@ def test_every_variable_is_read_and_good(name: str, tmp_path: Path) -> None:
     assert set(env) <= asked.names
 
 
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [
+        ("gateway", "TALLY_GATEWAY_MAX_EVENTS_PER_S_PER_KEY"),
+        ("gateway", "TALLY_GATEWAY_BODY_TIMEOUT_S"),
+        ("consumer", "TALLY_CONSUMER_MAX_BATCH_ROWS"),
+        ("query", "TALLY_QUERY_TIMEOUT_S"),
+        *((name, "TALLY_LOG_FORMAT") for name in ("gateway", "consumer", "query")),
+    ],
+)
+def test_what_env_sets_reaches_the_service(name: str, variable: str) -> None:
+    """All of .env is passed on, and compose.yaml, which would win, says nothing else."""
+    assert services()[name]["env_file"] == [{"path": ".env", "required": False}]
+    assert variable not in environment(name)
+
+
 def seconds(duration: str) -> float:
     """Compose's short durations."""
     assert duration.endswith("s")

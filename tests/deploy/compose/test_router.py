@@ -18,6 +18,11 @@ GATEWAY = [
     "POST /v1/events",
     "POST /v1/events?source=a",
     "POST /v1/events/bulk",
+    "POST /v1/events/bulk?partial=true",
+    "POST /api/usage-events",
+    "POST /api/v1/events",
+    # Not allowed: the gateway says so.
+    "GET /api/v1/events",
     "GET /ingest/livez",
     "GET /ingest/readyz",
     "POST /ingest/anything",
@@ -28,6 +33,11 @@ QUERY = [
     "HEAD /v1/events",
     "POST /v1/events/query",
     "GET /v1/events/lookup?id=a%26b",
+    "GET /api/usage-events",
+    "GET /api/usage-events?limit=1&after=a%2Bb",
+    "GET /openapi.json",
+    "GET /docs",
+    "GET /docs/page.js",
     # IDs of events, whatever they hold.
     "GET /v1/events/bulk",
     "GET /v1/events/query",
@@ -37,11 +47,15 @@ QUERY = [
     "GET /v1/events?property_filters=" + "a" * 65_000,
     # Not there or not allowed: the service says so.
     "DELETE /v1/events",
+    "DELETE /api/usage-events",
     "POST /v1/events/bulk/",
     "GET /v1/other",
     "GET /query/readyz",
 ]
-NOWHERE = ["GET /", "GET /v1", "GET /readyz/", "POST /v2/events", "GET /metrics"]
+NOWHERE = [
+    *("GET /", "GET /v1", "GET /readyz/", "POST /v2/events", "GET /metrics", "GET /docsy"),
+    *("POST /api/usage-events/", "POST /api/v1/events/a", "GET /openapi.json/a"),
+]
 
 
 async def ask(router: Router, request: str, **more: Any) -> tuple[int, Any]:

@@ -14,7 +14,6 @@ from tests.deploy.dead_letters.letters import Command
 from tests.support.clickhouse import ClickHouse, clickhouse
 from tests.support.kafka import Kafka
 from tests.support.services import Services, services
-from tests.support.stack import wait_until
 
 
 @pytest.fixture
@@ -67,6 +66,7 @@ def test_an_event_that_was_refused_is_stored_after_its_replay(
     client.command("ALTER TABLE events DROP CONSTRAINT no_letters")
     client.close()
     assert tally("replay", again["origin"], "--yes").returncode == 0
-    wait_until(lambda: names() == {"a": "bad", "b": "last", "good": "fine"}, what="a is stored")
+    running.wait_until_stored()
+    assert names() == {"a": "bad", "b": "last", "good": "fine"}
     assert tally.listed() == []
     assert not [one for one in running.consumers if not one.runs()]
