@@ -4,7 +4,7 @@ PYTHON := $(shell command -v $(PYTHON) || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup fix check test test-long up bench compose-up compose-down compose-check
+.PHONY: setup fix check test test-long schemathesis fuzz up bench compose-up compose-down compose-check
 
 # What running needs, and what developing needs: each installed once, and again when the pins change.
 $(VENV)/.runtime: pyproject.toml constraints.txt
@@ -35,6 +35,13 @@ test: $(VENV)/.dev  ## everything
 
 test-long: $(VENV)/.dev  ## the tests of failures in full: half a million events, 20 s without Kafka
 	TALLY_TEST_FULL=1 $(BIN)/python -m pytest tests/kafka tests/consumer/test_interleaving.py tests/pipeline
+
+schemathesis: $(VENV)/.dev  ## five minutes of requests made out of our own OpenAPI document
+	TALLY_TEST_SCHEMATHESIS_S=300 $(BIN)/python -m pytest tests/pipeline/test_openapi.py
+
+N ?= 100000
+fuzz: $(VENV)/.dev  ## requests that are wrong in every way: N of them, of a SEED (a failure tells its own)
+	@$(BIN)/python -m tests.fuzz --requests $(N) $(if $(SEED),--seed $(SEED))
 
 up: $(VENV)/.runtime  ## run the whole pipeline on this machine, in the foreground
 	@exec $(BIN)/tally up
