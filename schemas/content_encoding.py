@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -78,7 +79,7 @@ class _Identity:
         pass
 
 
-class _Frames:
+class _Frames(ABC):
     """What gzip and zstd have in common: a body is one frame or several, one after the other."""
 
     def __init__(self, name: str, open_frame: Callable[[bytes], Any], window_bytes: int) -> None:
@@ -105,8 +106,9 @@ class _Frames:
         if self._frame is not None:
             raise self._corrupt("it ends too early")
 
+    @abstractmethod
     def _unpack(self, data: bytes) -> Iterator[bytes]:
-        raise NotImplementedError
+        """Unpack what belongs to the frame that is open."""
 
     def _count(self) -> None:
         self._frames += 1
